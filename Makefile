@@ -1,0 +1,56 @@
+# Everything Baton needs beside Python 3.11 and make is installed into .venv by these targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check fmt docs up bench chaos requirements clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## everything on this machine: a small town, loaded and ready (BUS=kafka for Kafka)
+	@$(BIN)/baton run
+
+demo: $(VENV)/run.stamp ## play the sealed town of Beizang through the gateway, ending in a situation report
+	@$(BIN)/baton demo
+
+test: $(VENV)/dev.stamp ## every test, against real PostgreSQL, Kafka and Envoy
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/baton docs --check
+
+fmt: $(VENV)/dev.stamp ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+
+docs: $(VENV)/dev.stamp ## write docs/asyncapi.yaml and docs/openapi from the code
+	@$(BIN)/baton docs
+
+requirements: $(VENV)/dev.stamp ## pin the newest versions again, with hashes
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/run.txt
+	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what was installed and built (data of make run stays)
+	rm -rf $(VENV) build
+
+$(VENV)/bin/python:
+	@echo "baton: making a Python environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("Baton needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "baton: installing (pinned by hash; the first time this takes a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/run.stamp
+	@echo "baton: installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
