@@ -1,0 +1,1 @@
+"""How any service reaches PostgreSQL, Kafka and HTTP; it knows no word of the business."""
