@@ -1,21 +1,8 @@
-from typing import ClassVar
-from uuid import UUID
-
 import pytest
 from pydantic import ValidationError
 
-from services.kit.event import Event
 from services.kit.ids import new_id
-
-
-class LampLit(Event):
-    topic: ClassVar[str] = "lamps"
-    name: ClassVar[str] = "lamps.lamp_lit.v1"
-    lamp_id: UUID
-
-    @property
-    def key(self) -> str:
-        return str(self.lamp_id)
+from tests.builders import LampLit
 
 
 def test_an_event_cannot_be_changed_after_it_is_made() -> None:

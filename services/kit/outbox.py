@@ -1,0 +1,64 @@
+"""What leaves a service: rows written in the transaction of the change."""
+
+from collections.abc import Sequence
+
+from aiokafka.partitioner import murmur2
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.event import Event
+from services.kit.ids import new_id
+
+PARTITIONS = 12
+
+# Ids are drawn in the order given, after the sort; the two inserts share one set of them.
+INSERT = text("""
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
+            CAST(:versions AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS text[])
+        ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, place)
+        ORDER BY place
+    ), numbered AS MATERIALIZED (
+        SELECT nextval('outbox_event_id') AS id, (transaction_timestamp() AT TIME ZONE 'UTC')::date AS day, given.*
+        FROM given
+    ), events AS (
+        INSERT INTO outbox_event (id, day, event_id, topic, key, version, type, payload, trace)
+        SELECT id, day, event_id, topic, key, version, type, payload::jsonb, :trace FROM numbered
+    )
+    INSERT INTO outbox_pending (shard, id, day) SELECT shard, id, day FROM numbered
+""")
+
+
+def partition_of(key: str) -> int:
+    """Return the partition Kafka's own client would choose for `key`."""
+    return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+
+async def add(session: AsyncSession, event: Event, *, sequence: int, correlation_id: str) -> None:
+    """Let `event` leave if and only if this transaction commits; a batch of one."""
+    await add_all(session, [(event, sequence)], correlation_id=correlation_id)
+
+
+async def add_all(
+    session: AsyncSession, events: Sequence[tuple[Event, int]], *, correlation_id: str
+) -> None:
+    """Let `events`, each with its sequence in its key (1, 2, 3…), leave in the order given.
+
+    The caller holds the lock of each aggregate, so that the order of ids is the order of sequences.
+    """
+    if not events:
+        return
+    await session.execute(
+        INSERT,
+        {
+            "shards": [partition_of(event.key) for event, _ in events],
+            "event_ids": [new_id() for _ in events],
+            "topics": [event.topic for event, _ in events],
+            "keys": [event.key for event, _ in events],
+            "versions": [sequence for _, sequence in events],
+            "types": [event.name for event, _ in events],
+            "payloads": [event.model_dump_json() for event, _ in events],
+            "trace": correlation_id,
+        },
+    )
