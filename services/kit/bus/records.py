@@ -1,0 +1,80 @@
+"""An event on the wire: CloudEvents 1.0, Kafka binary mode; the same headers on every transport."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from services.kit.event import Arrived, Event
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is sent: attributes in the headers, the event's JSON as the value."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What has come; the sequence counts 1, 2, 3… within the record's topic and key."""
+
+    topic: str
+    key: str
+    value: bytes
+    event_id: UUID
+    name: str
+    sequence: int
+    recorded_at: datetime
+    correlation_id: str
+
+    @property
+    def event_day(self) -> date:
+        """Return the producer's day, by which the inbox is partitioned."""
+        return self.recorded_at.astimezone(UTC).date()
+
+    def as_arrived(self, kind: type[Event]) -> Arrived[Event]:
+        """Read the value as an event of `kind`; a value of another form is a `ValidationError`."""
+        return Arrived(
+            event=kind.model_validate_json(self.value),
+            sequence=self.sequence,
+            event_id=self.event_id,
+            recorded_at=self.recorded_at,
+            correlation_id=self.correlation_id,
+        )
+
+
+def make_headers(
+    *, event_id: UUID, name: str, sequence: int, recorded_at: datetime, correlation_id: str
+) -> Headers:
+    """Write the CloudEvents attributes; `sequence` is the extension of that name in the specification's list."""
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": str(event_id),
+        "ce_type": name,
+        "ce_source": f"/baton/{name.partition('.')[0]}",
+        "ce_time": recorded_at.isoformat(),
+        "ce_sequence": str(sequence),
+        "ce_correlationid": correlation_id,
+        "content-type": "application/json",
+    }
+    return tuple((attribute, value.encode()) for attribute, value in attributes.items())
+
+
+def read_record(record: Record) -> Received:
+    """Read a record's attributes; raise `KeyError` or `ValueError` where it is no CloudEvent of ours."""
+    found = {attribute: value.decode() for attribute, value in record.headers}
+    return Received(
+        topic=record.topic,
+        key=record.key,
+        value=record.value,
+        event_id=UUID(found["ce_id"]),
+        name=found["ce_type"],
+        sequence=int(found["ce_sequence"]),
+        recorded_at=datetime.fromisoformat(found["ce_time"]),
+        correlation_id=found["ce_correlationid"],
+    )
