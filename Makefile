@@ -5,38 +5,28 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt docs up bench chaos requirements clean
+.PHONY: help test check fmt requirements clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/run.stamp ## everything on this machine: a small town, loaded and ready (BUS=kafka for Kafka)
-	@$(BIN)/baton run
-
-demo: $(VENV)/run.stamp ## play the sealed town of Beizang through the gateway, ending in a situation report
-	@$(BIN)/baton demo
-
-test: $(VENV)/dev.stamp ## every test, against real PostgreSQL, Kafka and Envoy
+test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/baton docs --check
 
 fmt: $(VENV)/dev.stamp ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
-
-docs: $(VENV)/dev.stamp ## write docs/asyncapi.yaml and docs/openapi from the code
-	@$(BIN)/baton docs
 
 requirements: $(VENV)/dev.stamp ## pin the newest versions again, with hashes
 	@$(BIN)/pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 
-clean: ## remove what was installed and built (data of make run stays)
+clean: ## remove what was installed and built
 	rm -rf $(VENV) build
 
 $(VENV)/bin/python:

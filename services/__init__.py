@@ -1,0 +1,1 @@
+"""Baton: four services, what they say to each other, and the console that runs them."""

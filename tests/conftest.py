@@ -23,7 +23,7 @@ def postgres() -> Iterator[str]:
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="baton-test-") as folder:
-        Path(folder).chmod(0o755)  # noqa: S103 the server's own user passes through it
+        Path(folder).chmod(0o755)
         with postgres_part.running(Path(folder) / "postgres") as url:
             yield url
 
@@ -34,7 +34,9 @@ async def sessions(postgres: str) -> AsyncIterator[Sessions]:
     name = f"test_{new_id().hex}"
     administrator = await asyncpg.connect(postgres)
     await administrator.execute(f"CREATE DATABASE {name}")
-    engine = database.create_engine(make_url(postgres).set(database=name).render_as_string(hide_password=False))
+    engine = database.create_engine(
+        make_url(postgres).set(database=name).render_as_string(hide_password=False)
+    )
     try:
         async with engine.begin() as connection:
             await tables.create_kit_tables(connection)

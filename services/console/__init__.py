@@ -1,1 +1,1 @@
-"""The `baton` command and the launchers of the embedded parts; the only package that may import every service."""
+"""The `baton` command and the launchers of the embedded parts; it alone may import every service."""

@@ -15,12 +15,13 @@ PARTITIONS = 12
 INSERT = text("""
     WITH given AS (
         SELECT * FROM unnest(
-            CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
-            CAST(:versions AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS text[])
+            CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]),
+            CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS text[])
         ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, place)
         ORDER BY place
     ), numbered AS MATERIALIZED (
-        SELECT nextval('outbox_event_id') AS id, (transaction_timestamp() AT TIME ZONE 'UTC')::date AS day, given.*
+        SELECT nextval('outbox_event_id') AS id,
+               (transaction_timestamp() AT TIME ZONE 'UTC')::date AS day, given.*
         FROM given
     ), events AS (
         INSERT INTO outbox_event (id, day, event_id, topic, key, version, type, payload, trace)
@@ -40,9 +41,7 @@ async def add(session: AsyncSession, event: Event, *, sequence: int, correlation
     await add_all(session, [(event, sequence)], correlation_id=correlation_id)
 
 
-async def add_all(
-    session: AsyncSession, events: Sequence[tuple[Event, int]], *, correlation_id: str
-) -> None:
+async def add_all(session: AsyncSession, events: Sequence[tuple[Event, int]], *, correlation_id: str) -> None:
     """Let `events`, each with its sequence in its key (1, 2, 3…), leave in the order given.
 
     The caller holds the lock of each aggregate, so that the order of ids is the order of sequences.

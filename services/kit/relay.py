@@ -1,4 +1,4 @@
-"""Pending rows to the bus: one relay per shard, in the order of ids, nothing deleted before every acknowledgement."""
+"""Pending rows to the bus: one relay per shard, in the order of ids, deleted when all are acknowledged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +15,8 @@ ACKNOWLEDGED_WITHIN = 10.0
 LOCK_SPACE = 0x0B7A  # the first half of the advisory lock's key; the second is the shard
 
 READ = """
-    SELECT p.id, e.event_id, e.topic, e.key, e.version, e.type, e.payload::text AS payload, e.trace, e.recorded_at
+    SELECT p.id, e.event_id, e.topic, e.key, e.version, e.type, e.payload::text AS payload, e.trace,
+           e.recorded_at
     FROM (SELECT id, day FROM outbox_pending WHERE shard = $1 ORDER BY id LIMIT $2) AS p
     JOIN outbox_event AS e ON e.day = p.day AND e.id = p.id
     ORDER BY p.id
@@ -34,8 +35,8 @@ async def own_shard(connection: asyncpg.Connection, shard: int) -> bool:
 async def send_pending(connection: asyncpg.Connection, shard: int, send: Send, *, limit: int = BATCH) -> int:
     """Send the oldest `limit` events of an owned shard and return how many went.
 
-    On any error nothing is deleted: the same events are read and sent again. The caller then discards its producer,
-    whose numbering no longer agrees with the broker's.
+    On any error nothing is deleted: the same events are read and sent again. The caller then discards
+    its producer, whose numbering no longer agrees with the broker's.
     """
     rows = await connection.fetch(READ, shard, limit)
     if not rows:

@@ -35,7 +35,9 @@ STATEMENTS = (
         id bigint NOT NULL,
         day date NOT NULL,
         PRIMARY KEY (shard, id)
-    ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0)
+    ) WITH (
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0
+    )
     """,
     """
     CREATE TABLE inbox (

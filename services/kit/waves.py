@@ -20,7 +20,7 @@ def waves(batch: Iterable[Received]) -> list[list[Received]]:
 
 
 def by_name(wave: Sequence[Received]) -> dict[str, list[Received]]:
-    """Return a wave's events by their wire name; within a wave no two are of one key, so this overtakes none."""
+    """Return a wave's events by their wire name; no two of a wave share a key, so none is overtaken."""
     types: defaultdict[str, list[Received]] = defaultdict(list)
     for received in wave:
         types[received.name].append(received)

@@ -53,10 +53,14 @@ async def test_of_two_that_apply_one_event_at_once_only_one_does(sessions: Sessi
     assert sorted(len(ids) for ids in fresh) == [0, 0, 0, 50]
 
 
-async def test_an_event_of_thirty_days_ago_can_still_be_marked_and_an_older_one_cannot(sessions: Sessions) -> None:
+async def test_an_event_of_thirty_days_ago_can_still_be_marked_and_an_older_one_cannot(
+    sessions: Sessions,
+) -> None:
     async with sessions.begin() as session:
         old = Mark(TODAY - timedelta(days=30), new_id())
         assert await inbox.mark_new(session, consumer="lamps", marks=[old]) == {old.event_id}
     with pytest.raises(IntegrityError):
         async with sessions.begin() as session:
-            await inbox.mark_new(session, consumer="lamps", marks=[Mark(TODAY - timedelta(days=40), new_id())])
+            await inbox.mark_new(
+                session, consumer="lamps", marks=[Mark(TODAY - timedelta(days=40), new_id())]
+            )

@@ -75,7 +75,8 @@ async def test_ids_of_a_key_rise_with_its_sequence_under_concurrent_writers(sess
     async with sessions.begin() as session:
         await session.execute(text("CREATE TABLE lamps (id uuid PRIMARY KEY, sequence bigint NOT NULL)"))
         await session.execute(
-            text("INSERT INTO lamps SELECT id, 0 FROM unnest(CAST(:ids AS uuid[])) AS row (id)"), {"ids": lamps}
+            text("INSERT INTO lamps SELECT id, 0 FROM unnest(CAST(:ids AS uuid[])) AS row (id)"),
+            {"ids": lamps},
         )
 
     async def write(chance: random.Random) -> None:
@@ -83,7 +84,8 @@ async def test_ids_of_a_key_rise_with_its_sequence_under_concurrent_writers(sess
             async with sessions.begin() as session:
                 lamp = chance.choice(lamps)
                 sequence = (await session.execute(
-                    text("UPDATE lamps SET sequence = sequence + 1 WHERE id = :id RETURNING sequence"), {"id": lamp}
+                    text("UPDATE lamps SET sequence = sequence + 1 WHERE id = :id RETURNING sequence"),
+                    {"id": lamp},
                 )).scalar_one()  # fmt: skip
                 await asyncio.sleep(chance.random() / 500)
                 await outbox.add(session, make_lamp_lit(lamp_id=lamp), sequence=sequence, correlation_id="c")

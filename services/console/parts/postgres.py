@@ -64,7 +64,7 @@ def _system_user() -> str | None:
     try:
         pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True)
+        subprocess.run(["/usr/sbin/useradd", "--system", "--no-create-home", SYSTEM_USER], check=True)
     return SYSTEM_USER
 
 
@@ -95,7 +95,9 @@ def _call(home: Path, user: str | None, program: str, *words: object) -> None:
     )  # fmt: skip
     if done.returncode:
         said = (done.stderr or b"").decode(errors="replace").strip()
-        raise PostgresFailed(f"{program} ended with {done.returncode}: {said or 'see server.log in its data folder'}")
+        raise PostgresFailed(
+            f"{program} ended with {done.returncode}: {said or 'see server.log in its data folder'}"
+        )
 
 
 def _free_port() -> int:

@@ -51,7 +51,7 @@ class Received:
 def make_headers(
     *, event_id: UUID, name: str, sequence: int, recorded_at: datetime, correlation_id: str
 ) -> Headers:
-    """Write the CloudEvents attributes; `sequence` is the extension of that name in the specification's list."""
+    """Write the CloudEvents attributes; `sequence` is the specification's own extension."""
     attributes = {
         "ce_specversion": "1.0",
         "ce_id": str(event_id),
