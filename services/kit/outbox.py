@@ -16,7 +16,8 @@ INSERT = text("""
     WITH given AS (
         SELECT * FROM unnest(
             CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]),
-            CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:types AS text[]), CAST(:payloads AS text[])
+            CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:types AS text[]),
+            CAST(:payloads AS text[])
         ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, place)
         ORDER BY place
     ), numbered AS MATERIALIZED (

@@ -36,7 +36,8 @@ STATEMENTS = (
         day date NOT NULL,
         PRIMARY KEY (shard, id)
     ) WITH (
-        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0
     )
     """,
     """
