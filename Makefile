@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL
+test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL and a real Kafka
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing

@@ -4,12 +4,13 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
+
+from services.console.parts.ports import free_port
 
 SYSTEM_USER = "baton-pg"
 
@@ -32,7 +33,7 @@ def running(folder: Path, *, port: int | None = None) -> Iterator[str]:
     elif not (data / "PG_VERSION").exists():
         raise PostgresFailed(f"{data} is only half written: delete the folder {folder} and start again")
 
-    port = port or _free_port()
+    port = port or free_port()
     options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
     log = data / "server.log"
     _call(home, user, "pg_ctl", "start", "-w", "-s", "-D", data, "-l", log, "-o", options)
@@ -98,9 +99,3 @@ def _call(home: Path, user: str | None, program: str, *words: object) -> None:
         raise PostgresFailed(
             f"{program} ended with {done.returncode}: {said or 'see server.log in its data folder'}"
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
