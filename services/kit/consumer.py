@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import database, inbox
+from services.kit import database, inbox, parking
 from services.kit.bus.records import Received
 from services.kit.database import Sessions
 from services.kit.event import Arrived, Event
@@ -18,20 +20,77 @@ Handler = Callable[[AsyncSession, Sequence[Arrived[Any]], datetime], Awaitable[N
 Handlers = Mapping[type[Event], Handler]
 
 
-async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: str, handlers: Handlers) -> int:
-    """Apply each record of `batch` that `consumer` had not applied, all in one transaction; return how many.
+# SQLSTATE classes that pass by themselves: connection, rollback asked for, resources, locks, shutdown.
+PASSING = ("08", "40", "53", "55", "57")
 
-    Names nobody handles are marked and passed over. If a handler raises, nothing of the batch has happened.
+
+async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: str, handlers: Handlers) -> int:
+    """Apply each record of `batch` that `consumer` had not seen, all in one transaction; return how many.
+
+    Names nobody handles are marked and passed over; what would overtake a parked event of its key is parked
+    behind it. If a handler raises, nothing of the batch has happened.
     """
-    kinds = {kind.name: kind for kind in handlers}
     async with sessions.begin() as session:
-        marks = [Mark(received.event_day, received.event_id) for received in batch]
-        fresh = await inbox.mark_new(session, consumer=consumer, marks=marks)
-        now = await database.now(session)
-        # A twin within the batch is dropped with the first one kept: by id, in the order they came.
-        todo = {received.event_id: received for received in batch if received.event_id in fresh}
-        for wave in waves(todo.values()):
-            for name, same in by_name(wave).items():
-                if kind := kinds.get(name):
-                    await handlers[kind](session, [received.as_arrived(kind) for received in same], now)
+        fresh = await _mark_fresh(session, batch, consumer=consumer)
+        parked = await parking.find_parked_keys(session, fresh, consumer=consumer) if fresh else set()
+        for received in fresh:
+            if (received.topic, received.key) in parked:
+                await parking.park(
+                    session, received, consumer=consumer, error="behind a parked event of its key"
+                )
+        todo = [received for received in fresh if (received.topic, received.key) not in parked]
+        await _apply(session, todo, handlers)
     return len(todo)
+
+
+async def deliver_or_park(
+    sessions: Sessions, batch: Sequence[Received], *, consumer: str, handlers: Handlers
+) -> None:
+    """Deliver a batch; if it fails, each record alone, and park the one whose handler cannot do it.
+
+    What passes by itself (a lock, a lost connection, a server going down) is raised: the caller tries again.
+    """
+    try:
+        await deliver(sessions, batch, consumer=consumer, handlers=handlers)
+    except Exception as failed:
+        if len(batch) > 1:
+            for received in batch:
+                await deliver_or_park(sessions, [received], consumer=consumer, handlers=handlers)
+            return
+        if is_passing(failed):
+            raise
+        async with sessions.begin() as session:
+            for received in await _mark_fresh(session, batch, consumer=consumer):
+                await parking.park(session, received, consumer=consumer, error=parking.describe(failed))
+
+
+async def release(sessions: Sessions, *, consumer: str, topic: str, key: str, handlers: Handlers) -> int:
+    """Apply what is parked of a key, in order and in one transaction; if that fails, it stays parked."""
+    async with sessions.begin() as session:
+        taken = await parking.take(session, consumer=consumer, topic=topic, key=key)
+        await _apply(session, taken, handlers)
+    return len(taken)
+
+
+def is_passing(error: Exception) -> bool:
+    """Say whether the same work may well succeed in a moment."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return error.connection_invalidated or state.startswith(PASSING)
+    return isinstance(error, OSError | PoolTimeout)
+
+
+async def _mark_fresh(session: AsyncSession, batch: Sequence[Received], *, consumer: str) -> list[Received]:
+    marks = [Mark(received.event_day, received.event_id) for received in batch]
+    fresh = await inbox.mark_new(session, consumer=consumer, marks=marks)
+    # A twin within the batch falls together with the first of its id.
+    return list({received.event_id: received for received in batch if received.event_id in fresh}.values())
+
+
+async def _apply(session: AsyncSession, todo: Sequence[Received], handlers: Handlers) -> None:
+    kinds = {kind.name: kind for kind in handlers}
+    now = await database.now(session)
+    for wave in waves(todo):
+        for name, same in by_name(wave).items():
+            if kind := kinds.get(name):
+                await handlers[kind](session, [received.as_arrived(kind) for received in same], now)

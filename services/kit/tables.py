@@ -48,6 +48,22 @@ STATEMENTS = (
         PRIMARY KEY (consumer, event_day, event_id)
     ) PARTITION BY RANGE (event_day)
     """,
+    """
+    CREATE TABLE parked (
+        consumer text NOT NULL,
+        topic text NOT NULL,
+        key text NOT NULL,
+        event_id uuid NOT NULL,
+        version bigint NOT NULL,
+        type text NOT NULL,
+        value bytea NOT NULL,
+        recorded_at timestamptz NOT NULL,
+        trace text NOT NULL,
+        error text NOT NULL,
+        parked_at timestamptz NOT NULL DEFAULT transaction_timestamp(),
+        PRIMARY KEY (consumer, key, topic, event_id)
+    )
+    """,
 )
 
 

@@ -1,0 +1,75 @@
+"""Events whose handler cannot do them: kept, with every later one of their key, until a person acts."""
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.bus.records import Received
+
+PARK = text("""
+    INSERT INTO parked (consumer, topic, key, event_id, version, type, value, recorded_at, trace, error)
+    VALUES (:consumer, :topic, :key, :event_id, :version, :type, :value, :recorded_at, :trace, :error)
+""")
+FIND = text("""
+    SELECT DISTINCT topic, key FROM parked
+    WHERE consumer = :consumer AND key = ANY(CAST(:keys AS text[]))
+""")
+TAKE = text("""
+    DELETE FROM parked WHERE consumer = :consumer AND topic = :topic AND key = :key
+    RETURNING topic, key, event_id, version, type, value, recorded_at, trace
+""")
+
+
+async def park(session: AsyncSession, received: Received, *, consumer: str, error: str) -> None:
+    """Keep an event that was marked in the inbox but not applied."""
+    await session.execute(
+        PARK,
+        {
+            "consumer": consumer,
+            "topic": received.topic,
+            "key": received.key,
+            "event_id": received.event_id,
+            "version": received.sequence,
+            "type": received.name,
+            "value": received.value,
+            "recorded_at": received.recorded_at,
+            "trace": received.correlation_id,
+            "error": error,
+        },
+    )
+
+
+async def find_parked_keys(
+    session: AsyncSession, batch: Sequence[Received], *, consumer: str
+) -> set[tuple[str, str]]:
+    """Return those (topic, key) of `batch` of which something is parked and must not be overtaken."""
+    rows = await session.execute(FIND, {"consumer": consumer, "keys": [received.key for received in batch]})
+    return {(row.topic, row.key) for row in rows}
+
+
+async def take(session: AsyncSession, *, consumer: str, topic: str, key: str) -> list[Received]:
+    """Take what is parked of a key, in order, to be applied in this transaction."""
+    rows = await session.execute(TAKE, {"consumer": consumer, "topic": topic, "key": key})
+    taken = [
+        Received(
+            topic=row.topic,
+            key=row.key,
+            value=row.value,
+            event_id=row.event_id,
+            name=row.type,
+            sequence=row.version,
+            recorded_at=row.recorded_at,
+            correlation_id=row.trace,
+        )
+        for row in rows
+    ]
+    return sorted(taken, key=lambda received: received.sequence)
+
+
+def describe(error: BaseException) -> str:
+    """Name an error and its place; never its message, which may repeat what a resident wrote."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno})"
