@@ -8,12 +8,18 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from services.console.parts import postgres as postgres_part
 from services.kit import database, tables
 from services.kit.database import Sessions
 from services.kit.ids import new_id
+
+
+# A slow machine is no defect.
+settings.register_profile("baton", deadline=None)
+settings.load_profile("baton")
 
 
 @pytest.fixture(scope="session")

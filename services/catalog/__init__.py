@@ -1,0 +1,1 @@
+"""The ledger of shops, price caps and stock promises; it knows no resident."""

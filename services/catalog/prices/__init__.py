@@ -1,0 +1,1 @@
+"""What an item may cost today, and why."""
