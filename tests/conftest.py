@@ -16,7 +16,6 @@ from services.kit import database, tables
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 
-
 # A slow machine is no defect.
 settings.register_profile("baton", deadline=None)
 settings.load_profile("baton")
