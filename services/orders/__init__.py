@@ -1,0 +1,1 @@
+"""Who lives where, who may order and who ordered what; it knows no shop and no vehicle."""

@@ -1,0 +1,1 @@
+"""Group orders: many households, one reservation, a published rule for what is short."""

@@ -1,0 +1,1 @@
+"""Orders: accepted against quota and slot, decided by what catalog answers."""

@@ -1,0 +1,1 @@
+"""Sealed zones: their slots, and when their channels open."""
