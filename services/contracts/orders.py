@@ -1,10 +1,24 @@
-"""What orders tells the others. An event's key is the id of the order it is about."""
+"""What orders tells the others: areas, zones, orders, groups, slots; an event's key is the id of its row."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from services.contracts.values import GivenLine, LineFailure, WantedLine
+from pydantic import NonNegativeInt
+
+from services.contracts.values import (
+    Community,
+    GivenLine,
+    LineFailure,
+    OutletKind,
+    Pin,
+    Point,
+    Slot,
+    TallyLine,
+    WantedLine,
+    ZoneClass,
+)
 from services.kit.event import Event
 
 
@@ -15,8 +29,108 @@ class Form(StrEnum):
     BULK = "bulk"
 
 
+class AreaLevel(StrEnum):
+    """The levels of the tree, from the top; a child's regime overrides its parent's."""
+
+    CITY = "city"
+    DISTRICT = "district"
+    STREET = "street"
+    COMMUNITY = "community"
+    BUILDING = "building"
+
+
+class AreaStated(Event):
+    """An area of the tree, whole: its path from the root, itself last."""
+
+    topic: ClassVar[str] = "orders"
+    name: ClassVar[str] = "orders.area_stated.v1"
+    area_id: UUID
+    path: tuple[UUID, ...]
+    level: AreaLevel
+    title: str
+    gate: Point | None
+    head_count: NonNegativeInt
+    zone_class: ZoneClass | None
+
+    @property
+    def key(self) -> str:
+        """Return the area's id."""
+        return str(self.area_id)
+
+
+class ZoneEvent(Event):
+    """What every event of a zone has."""
+
+    topic: ClassVar[str] = "orders"
+    zone_id: UUID
+    incident_id: UUID
+
+    @property
+    def key(self) -> str:
+        """Return the zone's id."""
+        return str(self.zone_id)
+
+
+class ZoneOpened(ZoneEvent):
+    """The commander has opened a zone; the others find its outlets, its vehicles and its stewards.
+
+    `path` has the zone's own id and every area from the root down to its communities.
+    """
+
+    name: ClassVar[str] = "orders.zone_opened.v1"
+    title: str
+    zone_class: ZoneClass
+    path: tuple[UUID, ...]
+    communities: tuple[Community, ...]
+    slots: tuple[Slot, ...]
+    needed_kinds: tuple[OutletKind, ...]
+    pinned_outlets: tuple[Pin, ...] = ()
+    pinned_vehicles: tuple[Pin, ...] = ()
+    activated_at: datetime
+
+
+class ZoneClosed(ZoneEvent):
+    """A zone takes no more orders; what was confirmed is still delivered."""
+
+    name: ClassVar[str] = "orders.zone_closed.v1"
+
+
+class SlotClosed(Event):
+    """A slot's cut-off has passed and each of its orders has its decision; so many were confirmed."""
+
+    topic: ClassVar[str] = "orders"
+    name: ClassVar[str] = "orders.slot_closed.v1"
+    slot_id: UUID
+    zone_id: UUID
+    incident_id: UUID
+    confirmed: NonNegativeInt
+
+    @property
+    def key(self) -> str:
+        """Return the slot's id."""
+        return str(self.slot_id)
+
+
+class GroupLocked(Event):
+    """A group reached its cut-off: its tally by product, never its manifest. Catalog is to reserve it."""
+
+    topic: ClassVar[str] = "orders"
+    name: ClassVar[str] = "orders.group_locked.v1"
+    group_id: UUID
+    zone_id: UUID
+    slot_id: UUID
+    incident_id: UUID
+    households: int
+    tally: tuple[TallyLine, ...]
+
+    @property
+    def key(self) -> str:
+        """Return the group's id, which is its reservation's in catalog."""
+        return str(self.group_id)
+
+
 class OrderEvent(Event):
-    """What every event of an order has; the reservation in catalog bears the order's id."""
+    """What every event of an order has."""
 
     topic: ClassVar[str] = "orders"
     order_id: UUID
@@ -39,34 +153,51 @@ class OrderPlaces(OrderEvent):
 
 
 class OrderPlaced(OrderPlaces):
-    """An order was accepted durably; catalog is to promise stock for it."""
+    """An order was accepted durably; catalog is to promise stock for it under the order's id."""
 
     name: ClassVar[str] = "orders.order_placed.v1"
     lines: tuple[WantedLine, ...]
 
 
 class OrderConfirmed(OrderPlaces):
-    """Stock is promised for the order; dispatch is to carry it."""
+    """Stock is promised for the order; dispatch is to carry it, catalog commits its hold.
+
+    The reservation is the group's where there is one, else the order's own.
+    """
 
     name: ClassVar[str] = "orders.order_confirmed.v1"
     group_id: UUID | None = None
     form: Form = Form.BAGGED
     lines: tuple[GivenLine, ...]
 
+    @property
+    def reservation_id(self) -> UUID:
+        """Return the reservation whose hold this order uses."""
+        return self.group_id or self.order_id
 
-class OrderRefused(OrderEvent):
-    """The order ends without goods; a hold that catalog may have is released by this word."""
+
+class OrderReleased(OrderEvent):
+    """What ends an order without goods.
+
+    Catalog gives back the whole hold where the reservation is the order's own, and exactly `lines` where it
+    is a group's; with no lines a group's hold is untouched.
+    """
+
+    reservation_id: UUID
+    lines: tuple[GivenLine, ...] = ()
+
+
+class OrderRefused(OrderReleased):
+    """The order cannot be given; every failing line is named."""
 
     name: ClassVar[str] = "orders.order_refused.v1"
-    reservation_id: UUID
     refusals: tuple[LineFailure, ...]
 
 
-class OrderCancelled(OrderEvent):
-    """The order was taken back before its cut-off; catalog releases what it holds."""
+class OrderCancelled(OrderReleased):
+    """The order was taken back before its cut-off."""
 
     name: ClassVar[str] = "orders.order_cancelled.v1"
-    reservation_id: UUID
 
 
 class OrderFulfilled(OrderEvent):

@@ -1,8 +1,9 @@
 import pytest
 
+from services.contracts.values import ZoneClass
 from services.kit.ids import new_id
 from services.orders.register import domain
-from services.orders.register.domain import Area, BrokenTree, ZoneClass
+from services.orders.register.domain import Area, BrokenTree
 
 
 def test_a_path_leads_from_the_root_to_the_area_itself() -> None:

@@ -2,16 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
-
-class ZoneClass(StrEnum):
-    """A regime of an area, strictest first."""
-
-    SEALED = "sealed"
-    CONTROLLED = "controlled"
-    PRECAUTION = "precaution"
+from services.contracts.values import ZoneClass
 
 
 @dataclass(frozen=True, slots=True)

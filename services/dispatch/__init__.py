@@ -1,0 +1,1 @@
+"""Vehicles, routes and hand-overs: how what was promised reaches the door; it knows no price."""

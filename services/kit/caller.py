@@ -1,0 +1,15 @@
+"""Who calls, as a verified token says it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The claims of an access token; what they allow is asked of `contracts.access.may`."""
+
+    subject: str
+    roles: frozenset[str]
+    household_id: UUID | None = None
+    outlet_id: UUID | None = None
+    zone_ids: tuple[UUID, ...] = ()

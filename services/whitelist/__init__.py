@@ -1,0 +1,1 @@
+"""Who may touch the goods today, and why not; it knows no parcel."""
