@@ -1,0 +1,1 @@
+"""The gateway's configuration: one table of routes and limits in, what Envoy reads out."""
