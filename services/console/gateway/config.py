@@ -1,7 +1,7 @@
 """Envoy's configuration, rendered from the route table."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,16 @@ def render(  # noqa: PLR0913 - each is a fact of the machine, and a caller names
         raise ValueError(f"no place is given for {', '.join(missing)}")
 
     documented = served if development else []
-    connections = _connections(table)
-    connections["route_config"] = routes.render(table, documented=documented)
-    connections["http_filters"] = [
-        _rate_limit(table.limits),
-        _tokens(
-            table.limits, keys=keys, issuer=issuer, audience=audience, unasked=routes.open_paths(documented)
-        ),
-        _body_limit(table.limits),
-        _router(),
-    ]
+    connections = {
+        **_connections(table),
+        "route_config": routes.render(table, documented=documented),
+        "http_filters": [
+            _rate_limit(table.limits),
+            _tokens(table.limits, keys, (issuer, audience), unasked=routes.open_paths(documented)),
+            _filter("buffer", "Buffer", {"max_request_bytes": table.limits.body_bytes}),
+            _filter("router", "Router", {"suppress_envoy_headers": True}),
+        ],
+    }
     return {
         # What the administration answers stops the gateway and shows its keys: it never leaves this machine.
         "admin": {"address": _address("127.0.0.1", admin_port)},
@@ -72,21 +72,12 @@ def _listener(listen: Place, connections: Config, tls: tuple[Path, Path] | None)
 
 def _connections(table: Table) -> Config:
     limits = table.limits
-    removed = [{"remove_on_match": {"key_matcher": _header(name)}} for name in table.removed_headers]
     return {
         "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "server_name": "baton",
         "local_reply_config": problems.local_replies(),
-        "early_header_mutation_extensions": [
-            _extension(
-                "envoy.http.early_header_mutation.header_mutation",
-                {
-                    "@type": f"{EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                    "mutations": removed,
-                },
-            )
-        ],
+        "early_header_mutation_extensions": [_removal(table.removed_headers)],
         # The address is the connection's, never what a header says; ids are ours and told to both sides.
         "use_remote_address": True,
         "always_set_request_id_in_response": True,
@@ -104,12 +95,23 @@ def _connections(table: Table) -> Config:
             # Some readers take x_baton_role for x-baton-role.
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
+        # No service speaks another protocol, and a refusal of Envoy's would be a 403.
+        "http_protocol_options": {"ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}]},
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
             "initial_stream_window_size": 65536,
             "initial_connection_window_size": 1048576,
         },
     }
+
+
+def _removal(names: Sequence[str]) -> Config:
+    # Before Envoy itself reads any of them.
+    kind = f"{EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    removed = [{"remove_on_match": {"key_matcher": _header(name)}} for name in names]
+    return _extension(
+        "envoy.http.early_header_mutation.header_mutation", {"@type": kind, "mutations": removed}
+    )
 
 
 def _header(name: str) -> Config:
@@ -135,9 +137,8 @@ def _rate_limit(limits: Limits) -> Config:
     )
 
 
-def _tokens(
-    limits: Limits, *, keys: Mapping[str, Any], issuer: str, audience: str, unasked: list[str]
-) -> Config:
+def _tokens(limits: Limits, keys: Mapping[str, Any], names: tuple[str, str], *, unasked: list[str]) -> Config:
+    issuer, audience = names
     provider = {
         "issuer": issuer,
         "audiences": [audience],
@@ -158,14 +159,6 @@ def _tokens(
         "JwtAuthentication",
         {"providers": {"baton": provider}, "rules": rules, "strip_failure_response": True},
     )
-
-
-def _body_limit(limits: Limits) -> Config:
-    return _filter("buffer", "Buffer", {"max_request_bytes": limits.body_bytes})
-
-
-def _router() -> Config:
-    return _filter("router", "Router", {"suppress_envoy_headers": True})
 
 
 def _cluster(service: str, place: Place) -> Config:

@@ -7,6 +7,7 @@ from typing import Any
 ALGORITHMS = {"Ed25519": "EdDSA", "P-256": "ES256", "RSA": "RS256"}
 PARTS = {"EdDSA": ("crv", "x"), "ES256": ("crv", "x", "y"), "RS256": ("n", "e")}
 TYPES = {"EdDSA": "OKP", "ES256": "EC", "RS256": "RSA"}
+RSA_DIGITS = 342  # 2048 bits in base64url
 
 
 class KeyUnusable(Exception):
@@ -36,6 +37,8 @@ def _pin(place: int, key: Mapping[str, Any]) -> dict[str, Any]:
         raise KeyUnusable(f"{name} is not for signatures")
     if missing := [part for part in PARTS[algorithm] if part not in key]:
         raise KeyUnusable(f"{name} lacks {', '.join(missing)}")
+    if algorithm == "RS256" and len(key["n"]) < RSA_DIGITS:
+        raise KeyUnusable(f"{name} is shorter than 2048 bits")
 
     named = {"kid": key["kid"]} if "kid" in key else {}
     kept = {part: key[part] for part in PARTS[algorithm]}

@@ -30,10 +30,13 @@ class Problem:
 UNREADABLE = Problem(400, "bad_request", "The request cannot be read")
 UNAVAILABLE = Problem(503, "unavailable", "The service cannot be reached", SOON)
 
+# By default Envoy names the reason here and repeats the address that was asked for.
+UNAUTHENTICATED = Problem(
+    401, "unauthenticated", "A valid access token is needed", {"www-authenticate": "Bearer"}
+)
+
 PROBLEMS = (
-    # By default Envoy names the reason here and repeats the address that was asked for.
-    Problem(401, "unauthenticated", "A valid access token is needed", {"www-authenticate": "Bearer"}),
-    Problem(403, "forbidden", "The request is not allowed"),
+    UNAUTHENTICATED,
     Problem(404, "not_found", "Nothing is found here"),
     Problem(408, "timeout", "The request did not arrive in time"),
     Problem(413, "too_large", "The request is too large"),
@@ -46,6 +49,8 @@ PROBLEMS = (
 def local_replies() -> dict[str, Any]:
     """Return how Envoy shall word its own answers; what a service answers passes unchanged."""
     listed = [_mapper("EQ", problem.status, problem) for problem in PROBLEMS]
+    # Envoy's 403 is a token for another audience; the reason shall not show, so it is a 401 like any other.
+    listed.append(_mapper("EQ", 403, UNAUTHENTICATED))
     # Whatever else Envoy may think of becomes the next best of these: no answer is in words of its own.
     return {"mappers": [*listed, _mapper("GE", 500, UNAVAILABLE), _mapper("GE", 400, UNREADABLE)]}
 
