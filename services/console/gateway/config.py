@@ -39,16 +39,8 @@ def render(  # noqa: PLR0913 - each is a fact of the machine, and a caller names
         raise ValueError(f"no place is given for {', '.join(missing)}")
 
     documented = served if development else []
-    connections = {
-        **_connections(table),
-        "route_config": routes.render(table, documented=documented),
-        "http_filters": [
-            _rate_limit(table.limits),
-            _tokens(table.limits, keys, (issuer, audience), unasked=routes.open_paths(documented)),
-            _filter("buffer", "Buffer", {"max_request_bytes": table.limits.body_bytes}),
-            _filter("router", "Router", {"suppress_envoy_headers": True}),
-        ],
-    }
+    tokens = _tokens(table.limits, keys, (issuer, audience), unasked=routes.open_paths(documented))
+    connections = _connections(table, documented=documented, tokens=tokens)
     return {
         # What the administration answers stops the gateway and shows its keys: it never leaves this machine.
         "admin": {"address": _address("127.0.0.1", admin_port)},
@@ -70,12 +62,19 @@ def _listener(listen: Place, connections: Config, tls: tuple[Path, Path] | None)
     }
 
 
-def _connections(table: Table) -> Config:
+def _connections(table: Table, *, documented: Sequence[str], tokens: Config) -> Config:
     limits = table.limits
     return {
         "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "gateway",
         "server_name": "baton",
+        "route_config": routes.render(table, documented=documented),
+        "http_filters": [
+            _rate_limit(limits),
+            tokens,
+            _filter("buffer", "Buffer", {"max_request_bytes": limits.body_bytes}),
+            _filter("router", "Router", {"suppress_envoy_headers": True}),
+        ],
         "local_reply_config": problems.local_replies(),
         "early_header_mutation_extensions": [_removal(table.removed_headers)],
         # The address is the connection's, never what a header says; ids are ours and told to both sides.
@@ -89,6 +88,12 @@ def _connections(table: Table) -> Config:
         "request_timeout": seconds(limits.request_seconds),
         "stream_idle_timeout": seconds(limits.connection_idle_seconds),
         "max_request_headers_kb": limits.header_kib,
+        **_protocols(limits),
+    }
+
+
+def _protocols(limits: Limits) -> Config:
+    return {
         "common_http_protocol_options": {
             "idle_timeout": seconds(limits.connection_idle_seconds),
             "max_headers_count": limits.header_count,
