@@ -247,6 +247,20 @@ def test_every_bad_token_meets_the_same_words_and_no_service(gateway, upstreams)
     assert upstreams.asked.total() == before
 
 
+def test_who_speaks_grpc_is_refused_in_its_form_with_the_same_words(gateway, upstreams):
+    before = upstreams.asked.total()
+    answer = ask(gateway, "/v1/orders", headers=[("Content-Type", "application/grpc")])
+    assert (answer.headers["grpc-status"], answer.headers["grpc-message"]) == ("16", UNAUTHENTICATED.decode())
+    assert upstreams.asked.total() == before
+
+
+def test_of_two_tokens_none_counts(gateway, token):
+    for other in (token, make_token(iss="https://elsewhere.example")):
+        sent = [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {other}")]
+        for headers in (sent, sent[::-1]):
+            assert ask(gateway, "/v1/orders", headers=headers).body == UNAUTHENTICATED
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics", "/v1/unheard-of", "/healthz/", "/healthz/x"])
 def test_without_a_token_nobody_learns_which_paths_there_are(gateway, path):
     assert ask(gateway, path).body == UNAUTHENTICATED
