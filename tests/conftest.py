@@ -2,19 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import pytest
 from hypothesis import settings
-from sqlalchemy.engine import make_url
 
 from services.console.parts import postgres as postgres_part
 from services.kit import database, tables
 from services.kit.database import Sessions
-from services.kit.ids import new_id
+from tests import databases
 
 # A slow machine is no defect.
 settings.register_profile("baton", deadline=None)
@@ -35,19 +34,32 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 async def sessions(postgres: str) -> AsyncIterator[Sessions]:
-    """Sessions with real commits on a database of this test's own."""
-    name = f"test_{new_id().hex}"
-    administrator = await asyncpg.connect(postgres)
-    await administrator.execute(f"CREATE DATABASE {name}")
-    engine = database.create_engine(
-        make_url(postgres).set(database=name).render_as_string(hide_password=False)
-    )
-    try:
+    """Sessions with real commits on a database of this test's own, with the kit's tables alone."""
+    async with databases.fresh(postgres) as url:
+        engine = database.create_engine(url)
         async with engine.begin() as connection:
             await tables.create_kit_tables(connection)
             await tables.make_partitions(connection, datetime.now(UTC).date())
         yield database.create_sessions(engine)
-    finally:
         await engine.dispose()
-        await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await administrator.close()
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, str]:
+    """Names of the databases that this run has built by a service's real migrations."""
+    return {}
+
+
+@pytest.fixture
+async def database_of(
+    postgres: str, templates: dict[str, str]
+) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Give a test its own database of a service, built by the migrations: `await database_of("orders")`."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str) -> str:
+            if service not in templates:
+                templates[service] = await databases.build_template(postgres, service)
+            return await stack.enter_async_context(databases.fresh(postgres, template=templates[service]))
+
+        yield make

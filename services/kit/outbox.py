@@ -6,6 +6,7 @@ from aiokafka.partitioner import murmur2
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import correlation
 from services.kit.event import Event
 from services.kit.ids import new_id
 
@@ -17,8 +18,8 @@ INSERT = text("""
         SELECT * FROM unnest(
             CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]),
             CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:types AS text[]),
-            CAST(:payloads AS text[])
-        ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, place)
+            CAST(:payloads AS text[]), CAST(:traces AS text[])
+        ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, trace, place)
         ORDER BY place
     ), numbered AS MATERIALIZED (
         SELECT nextval('outbox_event_id') AS id,
@@ -26,7 +27,7 @@ INSERT = text("""
         FROM given
     ), events AS (
         INSERT INTO outbox_event (id, day, event_id, topic, key, version, type, payload, trace)
-        SELECT id, day, event_id, topic, key, version, type, payload::jsonb, :trace FROM numbered
+        SELECT id, day, event_id, topic, key, version, type, payload::jsonb, trace FROM numbered
     )
     INSERT INTO outbox_pending (shard, id, day) SELECT shard, id, day FROM numbered
 """)
@@ -37,12 +38,12 @@ def partition_of(key: str) -> int:
     return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
-async def add(session: AsyncSession, event: Event, *, sequence: int, correlation_id: str) -> None:
+async def add(session: AsyncSession, event: Event, *, sequence: int) -> None:
     """Let `event` leave if and only if this transaction commits; a batch of one."""
-    await add_all(session, [(event, sequence)], correlation_id=correlation_id)
+    await add_all(session, [(event, sequence)])
 
 
-async def add_all(session: AsyncSession, events: Sequence[tuple[Event, int]], *, correlation_id: str) -> None:
+async def add_all(session: AsyncSession, events: Sequence[tuple[Event, int]]) -> None:
     """Let `events`, each with its sequence in its key (1, 2, 3…), leave in the order given.
 
     The caller holds the lock of each aggregate, so that the order of ids is the order of sequences.
@@ -59,6 +60,6 @@ async def add_all(session: AsyncSession, events: Sequence[tuple[Event, int]], *,
             "versions": [sequence for _, sequence in events],
             "types": [event.name for event, _ in events],
             "payloads": [event.model_dump_json() for event, _ in events],
-            "trace": correlation_id,
+            "traces": [correlation.of(event.key) for event, _ in events],
         },
     )

@@ -64,6 +64,20 @@ STATEMENTS = (
         PRIMARY KEY (consumer, key, topic, event_id)
     )
     """,
+    # The first acceptance, kept as long as what it made; refusals are judged anew each time.
+    """
+    CREATE TABLE idempotency (
+        principal text NOT NULL,
+        route text NOT NULL,
+        key text NOT NULL,
+        digest bytea NOT NULL,
+        status smallint NOT NULL,
+        location text,
+        body bytea NOT NULL,
+        accepted_at timestamptz NOT NULL DEFAULT transaction_timestamp(),
+        PRIMARY KEY (principal, route, key)
+    )
+    """,
 )
 
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 import pytest
 
-from services.kit import outbox, relay
+from services.kit import correlation, outbox, relay
 from services.kit.bus.records import Record, read_record
 from services.kit.database import Sessions
 from services.kit.ids import new_id
@@ -39,7 +39,8 @@ class Wire:
 
 async def write(sessions: Sessions, events: Sequence[tuple[LampLit, int]]) -> None:
     async with sessions.begin() as session:
-        await outbox.add_all(session, events, correlation_id="c-1")
+        with correlation.bind_request("c-1"):
+            await outbox.add_all(session, events)
 
 
 async def test_what_was_acknowledged_is_pending_no_more(sessions, connect) -> None:

@@ -1,0 +1,14 @@
+"""The kit's tables: what leaves, what arrives, what is parked, what was accepted once."""
+
+from alembic import op
+
+from services.kit import tables
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create them."""
+    for statement in tables.STATEMENTS:
+        op.execute(statement)

@@ -1,0 +1,1 @@
+"""How a service faces HTTP: callers, transactions, problems, idempotency; it knows no route."""

@@ -1,0 +1,112 @@
+"""The same face for every service: create it, then add the routers."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy import text
+
+from services.kit import database
+from services.kit.http import idempotency, problems
+from services.kit.http.listening import Listening
+from services.kit.http.requests import StrictRoute
+from services.kit.http.tokens import TokenReader
+from services.kit.settings import ServiceSettings
+
+Background = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": "A refusal, RFC 9457",
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+    }
+    for status in ("4XX", "5XX")
+}
+
+
+def create(
+    settings: ServiceSettings,
+    *,
+    title: str,
+    routers: Sequence[APIRouter],
+    background: Sequence[Background] = (),
+) -> FastAPI:
+    """Return a service's application; nothing connects before its first request or its lifespan.
+
+    `background` are what runs beside the requests of one process (a group commit, a waiting room).
+    """
+    engine = database.create_engine(settings.database_url, pool_size=settings.pool_size)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            for run in background:
+                await stack.enter_async_context(run(app))
+            yield
+
+    app = FastAPI(
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        max_body_size=settings.body_bytes,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"/v1/openapi/{title}.json",
+        responses=REFUSALS,
+    )
+    app.state.settings = settings
+    app.state.sessions = database.create_sessions(engine)
+    app.state.tokens = TokenReader(
+        settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience
+    )
+    problems.handle_all(app)
+    app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
+    app.add_middleware(Listening)
+    app.include_router(_health())
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+def make_router(prefix: str) -> APIRouter:
+    """Return a noun's router under `/v1`, its bodies read strictly."""
+    return APIRouter(prefix=f"/v1{prefix}", route_class=StrictRoute, tags=[prefix.strip("/")])
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, every refusal of it a problem."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        for path in made["paths"].values():
+            for operation in path.values():
+                # FastAPI documents a form of its own for what our handler answers.
+                operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        problem = problems.ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs"))
+        schemas["ProblemView"] = problem
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _health() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def live() -> Response:
+        return Response("ok", media_type="text/plain")
+
+    @router.get("/readyz")
+    async def ready(request: Request) -> Response:
+        # The own pool, never the bus: intake lives on while that is away.
+        async with request.app.state.sessions() as session:
+            await session.execute(text("SELECT 1"))
+        return Response("ok", media_type="text/plain")
+
+    return router

@@ -1,0 +1,81 @@
+"""What every request passes: its id, its line in the log, its count; and JSON only."""
+
+import re
+import time
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.kit import correlation
+from services.kit.http import problems
+from services.kit.ids import new_id
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
+SECONDS = Histogram(
+    "http_request_duration_seconds",
+    "From the request's head to the answer's end",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+WITH_BODY: Final = {"POST", "PUT", "PATCH"}
+
+
+class Listening:
+    """Pure ASGI: nothing is buffered, and a client that goes away is seen by the route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, then count it by its route's template."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"").decode("latin-1")
+        if not REQUEST_ID.fullmatch(request_id):
+            request_id = str(new_id())
+        started, status = time.perf_counter(), 500
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with correlation.bind_request(request_id):
+            try:
+                await self._answer(scope, headers, receive, send_noted)
+            finally:
+                _count(scope, status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
+            await problems.answer(400, *problems.BY_STATUS[400])(scope, receive, send)
+        elif _has_other_body(scope, headers):
+            await problems.answer(415, *problems.BY_STATUS[415])(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _has_other_body(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    if scope["method"] not in WITH_BODY:
+        return False
+    has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return has_body and kind != b"application/json"
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path_format", None) or "unmatched"
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUESTS.labels(method, route, status).inc()
+    SECONDS.labels(method, route).observe(seconds)
+    log.info("request.answered", method=method, route=route, status=status, seconds=round(seconds, 6))

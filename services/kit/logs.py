@@ -1,0 +1,35 @@
+"""Structured logs: one JSON object a line, a constant `noun.participle` and its facts as keywords."""
+
+import logging
+import sys
+
+import structlog
+
+from services.kit import correlation
+
+
+def configure(*, service: str, process: str) -> None:
+    """Write to standard output from now on; to be called once, by a process's entry point."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_correlation,
+            # Names and places of an error, never its message: that may repeat what a resident wrote.
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service, process=process)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(message)s")
+
+
+def _add_correlation(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if bound := correlation.bound():
+        event.setdefault("correlation_id", bound)
+    return event

@@ -1,0 +1,44 @@
+"""Databases of a test's own on the run's cluster; a service's is a copy of a template, which takes 30 ms."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import asyncpg
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.kit import migrations, tables
+from services.kit.ids import new_id
+
+
+def address_of(administrator: str, name: str) -> str:
+    return make_url(administrator).set(database=name).render_as_string(hide_password=False)
+
+
+@asynccontextmanager
+async def fresh(administrator: str, *, template: str = "template1") -> AsyncIterator[str]:
+    """Yield the address of a new database, dropped afterwards whoever is still connected."""
+    name = f"test_{new_id().hex}"
+    connection = await asyncpg.connect(administrator)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield address_of(administrator, name)
+    finally:
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await connection.close()
+
+
+async def build_template(administrator: str, service: str) -> str:
+    """Build a service's database by its migrations, with today's partitions, and return its name."""
+    name = f"template_{service}_{new_id().hex}"
+    connection = await asyncpg.connect(administrator)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    url = address_of(administrator, name)
+    await migrations.upgrade(service, url)
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    async with engine.begin() as open_connection:
+        await tables.make_partitions(open_connection, datetime.now(UTC).date())
+    await engine.dispose()
+    return name
