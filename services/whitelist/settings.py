@@ -1,0 +1,7 @@
+"""What whitelist's processes are told beside what every process is."""
+
+from services.kit.settings import ServiceSettings
+
+
+class WhitelistSettings(ServiceSettings):
+    """Variables with the prefix `BATON_`."""
