@@ -1,4 +1,4 @@
-"""What orders does when others have said something: one function an event, at most one of a key in a call."""
+"""What orders does when others have said something; one handler gets at most one event of a key."""
 
 from services.kit.consumer import Handlers
 

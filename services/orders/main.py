@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from services.orders.settings import OrdersSettings
 from services.kit.http import application
+from services.orders.settings import OrdersSettings
 
 
 def create_app(settings: OrdersSettings) -> FastAPI:

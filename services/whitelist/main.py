@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from services.whitelist.settings import WhitelistSettings
 from services.kit.http import application
+from services.whitelist.settings import WhitelistSettings
 
 
 def create_app(settings: WhitelistSettings) -> FastAPI:
