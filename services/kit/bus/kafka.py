@@ -1,19 +1,37 @@
 """The bus on Apache Kafka, through aiokafka: defaults that could lose a message are set here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import structlog
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    ConsumerRecord,
+    TopicPartition,
+)
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
-from services.kit.bus.records import Received, Record, read_record
+from services.kit.bus.records import Received, Record, read_or_skip
+from services.kit.bus.transport import BusUnavailable
+from services.kit.outbox import PARTITIONS
 
-PARTITIONS = 12
+log = structlog.get_logger()
+
 # aiokafka can hang for ever while the broker is away (#1101): no call of it stands without a limit.
-STOPS_WITHIN = 5.0
-FETCH = 500
+STARTS_WITHIN: Final = 15.0
+SENDS_WITHIN: Final = 10.0
+REBALANCES_WITHIN: Final = 30.0
+COMMITS_WITHIN: Final = 5.0
+STOPS_WITHIN: Final = 5.0
+FETCH: Final = 500
+# After so long without a record it is asked whether there truly is none: a consumer can be stuck (#1037).
+DOUBTS_AFTER: Final = 30.0
 
 
 class KafkaSender:
@@ -24,84 +42,167 @@ class KafkaSender:
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send in order and return when every record is acknowledged by all replicas in sync."""
-        acknowledgements = [
-            await self._producer.send(
-                record.topic, key=record.key.encode(), value=record.value, headers=list(record.headers)
-            )
-            for record in records
-        ]
-        await asyncio.gather(*acknowledgements)
+        with _telling():
+            async with asyncio.timeout(SENDS_WITHIN):
+                acknowledgements = [
+                    await self._producer.send(
+                        record.topic,
+                        key=record.key.encode(),
+                        value=record.value,
+                        headers=list(record.headers),
+                    )
+                    for record in records
+                ]
+                await asyncio.gather(*acknowledgements)
+
+
+class _Generation(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carries no types
+    """Counts rebalances and does nothing else: whatever a listener awaits holds up the whole group."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - theirs
+        """Count: what was fetched before is perhaps another's by now."""
+        self.number += 1
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002 - theirs
+        """Count again: fetching goes on from what was committed, not from where this member was."""
+        self.number += 1
 
 
 class KafkaReceiver:
-    """One member of a consumer group; what it fetched counts as done only when `commit` says so."""
+    """One member of a consumer group; what it fetched counts as done only when `commit` says so.
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    What is handed out before a rebalance may be applied after it: the inbox makes the copies harmless, and as
+    every member begins at a commit, and commits only what is applied, none comes before its predecessor.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, generation: _Generation) -> None:
         self._consumer = consumer
+        self._generation = generation
+        self._fetched_in = 0
         self._done: dict[TopicPartition, int] = {}
+        self._loop = asyncio.get_running_loop()
+        self._last_came = self._loop.time()
+        self._behind: dict[TopicPartition, int] = {}
 
     async def fetch(self, *, within: float) -> list[Received]:
         """Return what has come within so many seconds, some hundred at most, each partition in order."""
-        fetched = await self._consumer.getmany(timeout_ms=int(within * 1000), max_records=FETCH)
-        self._done = {partition: found[-1].offset + 1 for partition, found in fetched.items() if found}
-        return [
-            read_record(Record(raw.topic, raw.key.decode(), raw.value, tuple(raw.headers)))
-            for found in fetched.values()
-            for raw in found
-        ]
+        with _telling():
+            async with asyncio.timeout(within + REBALANCES_WITHIN):
+                fetched = await self._consumer.getmany(timeout_ms=int(within * 1000), max_records=FETCH)
+            if not fetched:
+                await self._doubt()
+                return []
+        self._last_came = self._loop.time()
+        if self._fetched_in != self._generation.number:
+            self._fetched_in = self._generation.number
+            self._done.clear()
+        self._done.update({partition: found[-1].offset + 1 for partition, found in fetched.items()})
+        read = [read_or_skip(_record_of(raw)) for found in fetched.values() for raw in found]
+        return [received for received in read if received]
 
     async def commit(self) -> None:
-        """Note that the last fetch is applied; a failure is harmless, the inbox knows what was done."""
-        if self._done:
-            await self._consumer.commit(self._done)
+        """Note that all fetched is applied; a failure is harmless, the inbox knows what was done."""
+        if not self._done or self._fetched_in != self._generation.number:
+            return
+        try:
+            async with asyncio.timeout(COMMITS_WITHIN):
+                await self._consumer.commit(self._done)
+        except (KafkaError, OSError) as error:
+            log.info("commit.failed", error=type(error).__name__)
+            return
+        self._done.clear()
+
+    async def _doubt(self) -> None:
+        if self._loop.time() - self._last_came < DOUBTS_AFTER:
+            return
+        self._last_came = self._loop.time()
+        async with asyncio.timeout(STARTS_WITHIN):
+            behind = await self._positions_behind()
+        # What has just come may be behind once; what stands still at one place twice is stuck.
+        if behind.items() & self._behind.items():
+            raise BusUnavailable("nothing comes of partitions that have records")
+        self._behind = behind
+
+    async def _positions_behind(self) -> dict[TopicPartition, int]:
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        positions = {
+            partition: await self._consumer.position(partition)
+            for partition in ends
+            if partition in self._consumer.assignment()
+        }
+        return {partition: at for partition, at in positions.items() if at < ends[partition]}
 
 
-@asynccontextmanager
-async def sending(bootstrap: str) -> AsyncIterator[KafkaSender]:
-    """Open a producer for as long as nothing fails; on any error leave, and open a fresh one."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=0)
-    await producer.start()
-    try:
-        yield KafkaSender(producer)
-    finally:
-        async with asyncio.timeout(STOPS_WITHIN):
-            await producer.stop()
+@dataclass(frozen=True, slots=True)
+class KafkaBus:
+    """Kafka at `bootstrap` (host:port,…).
 
+    With a `member` name, one for each process and the same after a restart, a restart within the session
+    makes no rebalance (static membership). `replicas` is how often each new topic is kept.
+    """
 
-@asynccontextmanager
-async def receiving(bootstrap: str, *, group: str, topics: Sequence[str]) -> AsyncIterator[KafkaReceiver]:
-    """Join `group`; a new group begins with the oldest record there is."""
-    consumer = AIOKafkaConsumer(
-        *topics,
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_poll_records=FETCH,
-    )
-    await consumer.start()
-    try:
-        yield KafkaReceiver(consumer)
-    finally:
-        async with asyncio.timeout(STOPS_WITHIN):
-            await consumer.stop()
+    bootstrap: str
+    member: str | None = None
+    replicas: int = 1
 
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[KafkaSender]:
+        """Open a producer for as long as nothing fails; on any error leave, and open a fresh one."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, enable_idempotence=True, acks="all", linger_ms=0
+        )
+        try:
+            with _telling():
+                async with asyncio.timeout(STARTS_WITHIN):
+                    await producer.start()
+            yield KafkaSender(producer)
+        finally:
+            await _discard(producer)
 
-async def make_topics(bootstrap: str, names: Sequence[str], *, within: float, replicas: int = 1) -> None:
-    """Make the topics that are missing, waiting up to `within` seconds for a broker that is just starting."""
-    async with asyncio.timeout(within):
-        while True:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-            try:
-                await admin.start()
-                for name in names:
-                    await _make_topic(admin, NewTopic(name, PARTITIONS, replicas))
-            except KafkaError:
-                await asyncio.sleep(0.2)
-            else:
-                return
-            finally:
-                await admin.close()
+    @asynccontextmanager
+    async def receiving(self, *, group: str, topics: Sequence[str]) -> AsyncIterator[KafkaReceiver]:
+        """Join `group`; a new group begins with the oldest record there is."""
+        generation = _Generation()
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=group,
+            group_instance_id=self.member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=FETCH,
+        )
+        consumer.subscribe(topics, listener=generation)
+        try:
+            with _telling():
+                async with asyncio.timeout(STARTS_WITHIN):
+                    await consumer.start()
+            yield KafkaReceiver(consumer, generation)
+        finally:
+            await _leave(consumer)
+
+    async def make_topics(self, names: Sequence[str], *, within: float) -> None:
+        """Make the topics that are missing, waiting so many seconds for a broker that is just starting."""
+        with _telling():
+            async with asyncio.timeout(within):
+                while True:
+                    if await self._try_to_make(names):
+                        return
+                    await asyncio.sleep(0.2)
+
+    async def _try_to_make(self, names: Sequence[str]) -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        try:
+            await admin.start()
+            for name in names:
+                await _make_topic(admin, NewTopic(name, PARTITIONS, self.replicas))
+        except KafkaError:
+            return False
+        finally:
+            await admin.close()
+        return True
 
 
 async def _make_topic(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
@@ -109,3 +210,41 @@ async def _make_topic(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
         await admin.create_topics([topic])
     except TopicAlreadyExistsError:
         return
+
+
+def _record_of(raw: "ConsumerRecord[Any, Any]") -> Record:
+    return Record(raw.topic, (raw.key or b"").decode(errors="replace"), raw.value or b"", tuple(raw.headers))
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"Kafka: {type(error).__name__}") from error
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
+    # Never the client's own `stop`: it first flushes, and so could still send the end of a batch whose
+    # beginning failed, behind the back of the producer that sends the whole batch again.
+    producer._closed = True  # noqa: SLF001 - the client has no way to end without a flush
+    task = producer._sender.sender_task if producer._sender else None  # noqa: SLF001 - likewise
+    if task:
+        task.cancel()
+    try:
+        async with asyncio.timeout(STOPS_WITHIN):
+            await producer.client.close()
+            if task:
+                await asyncio.wait([task])
+    except (KafkaError, OSError) as error:
+        log.warning("producer.abandoned", error=type(error).__name__)
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(STOPS_WITHIN):
+            await consumer.stop()
+    except (KafkaError, OSError) as error:
+        log.warning("consumer.abandoned", error=type(error).__name__)
+        # Without its connections it cannot go on saying that it lives, and its partitions find a new owner.
+        await consumer._client.close()  # noqa: SLF001 - no public way ends them when `stop` hangs

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter
+
 from services.kit.event import Arrived, Event
+
+log = structlog.get_logger()
+UNREADABLE = Counter("bus_records_unreadable_total", "Records that are no CloudEvent of ours", ["topic"])
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -78,3 +84,13 @@ def read_record(record: Record) -> Received:
         recorded_at=datetime.fromisoformat(found["ce_time"]),
         correlation_id=found["ce_correlationid"],
     )
+
+
+def read_or_skip(record: Record) -> Received | None:
+    """Read a record, or say loudly that it is none of ours: without an id it cannot even be parked."""
+    try:
+        return read_record(record)
+    except (KeyError, ValueError) as error:
+        UNREADABLE.labels(record.topic).inc()
+        log.error("record.skipped", topic=record.topic, error=type(error).__name__)  # noqa: TRY400
+        return None
