@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import database, inbox, parking
+from services.kit import correlation, database, failures, inbox, parking
 from services.kit.bus.records import Received
 from services.kit.database import Sessions
 from services.kit.event import Arrived, Event
@@ -19,9 +18,8 @@ from services.kit.waves import by_name, waves
 Handler = Callable[[AsyncSession, Sequence[Arrived[Any]], datetime], Awaitable[None]]
 Handlers = Mapping[type[Event], Handler]
 
-
-# SQLSTATE classes that pass by themselves: connection, rollback asked for, resources, locks, shutdown.
-PASSING = ("08", "40", "53", "55", "57")
+APPLIED = Counter("consumer_events_applied_total", "Events that were new and are applied", ["consumer"])
+PARKED = Counter("consumer_events_parked_total", "Events kept until a person acts", ["consumer"])
 
 
 async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: str, handlers: Handlers) -> int:
@@ -40,6 +38,8 @@ async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: st
                 )
         todo = [received for received in fresh if (received.topic, received.key) not in parked]
         await _apply(session, todo, handlers)
+    PARKED.labels(consumer).inc(len(fresh) - len(todo))
+    APPLIED.labels(consumer).inc(len(todo))
     return len(todo)
 
 
@@ -57,11 +57,13 @@ async def deliver_or_park(
             for received in batch:
                 await deliver_or_park(sessions, [received], consumer=consumer, handlers=handlers)
             return
-        if is_passing(failed):
+        if failures.is_passing(failed):
             raise
         async with sessions.begin() as session:
-            for received in await _mark_fresh(session, batch, consumer=consumer):
-                await parking.park(session, received, consumer=consumer, error=parking.describe(failed))
+            fresh = await _mark_fresh(session, batch, consumer=consumer)
+            for received in fresh:
+                await parking.park(session, received, consumer=consumer, error=failures.describe(failed))
+        PARKED.labels(consumer).inc(len(fresh))
 
 
 async def release(sessions: Sessions, *, consumer: str, topic: str, key: str, handlers: Handlers) -> int:
@@ -70,14 +72,6 @@ async def release(sessions: Sessions, *, consumer: str, topic: str, key: str, ha
         taken = await parking.take(session, consumer=consumer, topic=topic, key=key)
         await _apply(session, taken, handlers)
     return len(taken)
-
-
-def is_passing(error: Exception) -> bool:
-    """Say whether the same work may well succeed in a moment."""
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or state.startswith(PASSING)
-    return isinstance(error, OSError | PoolTimeout)
 
 
 async def _mark_fresh(session: AsyncSession, batch: Sequence[Received], *, consumer: str) -> list[Received]:
@@ -91,6 +85,8 @@ async def _apply(session: AsyncSession, todo: Sequence[Received], handlers: Hand
     kinds = {kind.name: kind for kind in handlers}
     now = await database.now(session)
     for wave in waves(todo):
-        for name, same in by_name(wave).items():
-            if kind := kinds.get(name):
-                await handlers[kind](session, [received.as_arrived(kind) for received in same], now)
+        # A wave has each key once, so what a handler says about a key answers that key's event.
+        with correlation.bind({received.key: received.correlation_id for received in wave}):
+            for name, same in by_name(wave).items():
+                if kind := kinds.get(name):
+                    await handlers[kind](session, [received.as_arrived(kind) for received in same], now)

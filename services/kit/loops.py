@@ -3,9 +3,13 @@
 import asyncio
 import random
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+# Together below the 25 s a process has for its end (promises.md P7).
+ENDS_WITHIN: Final = 18.0
+GIVES_UP_AFTER: Final = 2.0
 
 
 class Pause:
@@ -30,22 +34,21 @@ class Pause:
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` and let it finish when the caller is cancelled meanwhile; the cancellation comes after it.
 
-    So a process that is told to stop does so between two transactions. A second cancellation ends the work.
+    So a process that is told to stop does so between two transactions; what takes too long is cancelled too.
     """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not task.done():
-            await _last_wait(task)
+        await _end(task)
         raise
 
 
-async def _last_wait(task: asyncio.Future[Any]) -> None:
+async def _end(task: asyncio.Future[Any]) -> None:
     try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=ENDS_WITHIN)
+    finally:
         task.cancel()
-        await asyncio.wait([task])
-    if not task.cancelled():
+    await asyncio.wait([task], timeout=GIVES_UP_AFTER)
+    if task.done() and not task.cancelled():
         task.exception()  # the work's own failure is no news to one who leaves

@@ -1,8 +1,9 @@
 """Events whose handler cannot do them: kept, with every later one of their key, until a person acts."""
 
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +22,23 @@ TAKE = text("""
     DELETE FROM parked WHERE consumer = :consumer AND topic = :topic AND key = :key
     RETURNING topic, key, event_id, version, type, value, recorded_at, trace
 """)
+LIST = text("""
+    SELECT topic, key, event_id, version, type, error, parked_at FROM parked
+    WHERE consumer = :consumer ORDER BY parked_at, topic, key, version LIMIT :limit
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A parked event as a person sees it who must decide about its key; what it says is left out."""
+
+    topic: str
+    key: str
+    event_id: UUID
+    sequence: int
+    name: str
+    error: str
+    parked_at: datetime
 
 
 async def park(session: AsyncSession, received: Received, *, consumer: str, error: str) -> None:
@@ -69,7 +87,10 @@ async def take(session: AsyncSession, *, consumer: str, topic: str, key: str) ->
     return sorted(taken, key=lambda received: received.sequence)
 
 
-def describe(error: BaseException) -> str:
-    """Name an error and its place; never its message, which may repeat what a resident wrote."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno})"
+async def list_parked(session: AsyncSession, consumer: str, *, limit: int = 1000) -> list[Parked]:
+    """Return what is parked for `consumer`, longest first; the first of each key is the one that failed."""
+    rows = await session.execute(LIST, {"consumer": consumer, "limit": limit})
+    return [
+        Parked(row.topic, row.key, row.event_id, row.version, row.type, row.error, row.parked_at)
+        for row in rows
+    ]

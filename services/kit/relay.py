@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 
+from services.kit import shares
 from services.kit.bus.records import Record, make_headers
 
 # Sends in order and returns when all are acknowledged, or raises; what then became of each is unknown.
@@ -29,7 +30,7 @@ async def own_shard(connection: asyncpg.Connection, shard: int) -> bool:
 
     A relay that lost its connection has lost its shards with it, and can read nothing more of them.
     """
-    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_SPACE, shard))
+    return await shares.take(connection, LOCK_SPACE, shard)
 
 
 async def send_pending(connection: asyncpg.Connection, shard: int, send: Send, *, limit: int = BATCH) -> int:

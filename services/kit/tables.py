@@ -7,7 +7,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Retention nests: inbox 30 d > outbox 7 d, so a replay of the whole outbox still meets every mark.
 INBOX_DAYS = 30
+OUTBOX_DAYS = 7
 DAYS_AHEAD = 3
+PARTITIONS_LOCK = 0x0B7D
+
+LIST_DAYS = text("""
+    SELECT parent.relname, to_date(right(child.relname, 8), 'YYYYMMDD')
+    FROM pg_inherits
+    JOIN pg_class AS parent ON parent.oid = inhparent
+    JOIN pg_class AS child ON child.oid = inhrelid
+    WHERE inhparent IN ('outbox_event'::regclass, 'inbox'::regclass)
+""")
 
 STATEMENTS = (
     # CACHE 1: a cached block would let a later transaction draw a lower id, and invert the order of a key.
@@ -89,17 +99,47 @@ async def create_kit_tables(connection: AsyncConnection) -> None:
 
 async def make_partitions(connection: AsyncConnection, today: date) -> None:
     """Make every partition that can be needed until `DAYS_AHEAD` days from `today`; those there are kept."""
+    await lock_partitions(connection)
     last = today + timedelta(days=DAYS_AHEAD)
     # One day back: a transaction that began before midnight still writes to its own day.
     await _make(connection, "outbox_event", today - timedelta(days=1), last)
     await _make(connection, "inbox", today - timedelta(days=INBOX_DAYS), last)
 
 
+async def drop_partitions(connection: AsyncConnection, today: date) -> list[str]:
+    """Drop the days no promise needs any more and return their names; a day with a pending event stays."""
+    await lock_partitions(connection)
+    days = await _list_days(connection)
+    pending = set((await connection.execute(text("SELECT DISTINCT day FROM outbox_pending"))).scalars())
+    old_events = {day for day in days["outbox_event"] - pending if day < today - timedelta(days=OUTBOX_DAYS)}
+    old_marks = {day for day in days["inbox"] if day < today - timedelta(days=INBOX_DAYS)}
+    names = [_name("outbox_event", day) for day in sorted(old_events)]
+    names += [_name("inbox", day) for day in sorted(old_marks)]
+    for name in names:
+        await connection.execute(text(f"DROP TABLE {name}"))
+    return names
+
+
+async def lock_partitions(connection: AsyncConnection) -> None:
+    """Be the only one, until this transaction ends, that makes, drops or fills whole days."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": PARTITIONS_LOCK})
+
+
 async def _make(connection: AsyncConnection, table: str, first: date, last: date) -> None:
-    for offset in range((last - first).days + 1):
-        day = first + timedelta(days=offset)
-        name = f"{table}_{day:%Y%m%d}"
-        bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
-        await connection.execute(
-            text(f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES {bounds}")
-        )
+    wanted = {first + timedelta(days=offset) for offset in range((last - first).days + 1)}
+    for day in sorted(wanted - (await _list_days(connection))[table]):
+        name, bounds = _name(table, day), f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+        # Made apart and then attached: writers go on, where PARTITION OF would lock out all of them.
+        await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)"))
+        await connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+async def _list_days(connection: AsyncConnection) -> dict[str, set[date]]:
+    found: dict[str, set[date]] = {"outbox_event": set(), "inbox": set()}
+    for table, day in await connection.execute(LIST_DAYS):
+        found[table].add(day)
+    return found
+
+
+def _name(table: str, day: date) -> str:
+    return f"{table}_{day:%Y%m%d}"
