@@ -5,7 +5,336 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-STATEMENTS: tuple[str, ...] = ()
+FLEET: tuple[str, ...] = (
+    """
+    CREATE TABLE vehicles (
+        vehicle_id uuid PRIMARY KEY,
+        plate text NOT NULL UNIQUE,
+        kind text NOT NULL,
+        capacity_g bigint NOT NULL CHECK (capacity_g > 0),
+        capacity_pieces integer NOT NULL CHECK (capacity_pieces > 0),
+        base_lat double precision NOT NULL CHECK (base_lat BETWEEN -90 AND 90),
+        base_lon double precision NOT NULL CHECK (base_lon BETWEEN -180 AND 180),
+        shift_starts_at timestamptz NOT NULL,
+        shift_ends_at timestamptz NOT NULL,
+        CHECK (shift_starts_at < shift_ends_at)
+    )
+    """,
+    # The capacity of each slot as it was stated last; `sequence` counts the statements.
+    """
+    CREATE TABLE slot_capacities (
+        slot_id uuid PRIMARY KEY,
+        zone_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        zone_class text NOT NULL CHECK (zone_class IN ('sealed', 'controlled', 'precaution')),
+        head_count integer NOT NULL CHECK (head_count >= 0),
+        starts_at timestamptz NOT NULL,
+        ends_at timestamptz NOT NULL,
+        cut_off_at timestamptz NOT NULL,
+        pinned_vehicle_ids uuid[] NOT NULL,
+        opened_sequence bigint NOT NULL,
+        portions integer CHECK (portions >= 0),
+        sequence bigint NOT NULL DEFAULT 0,
+        is_due boolean NOT NULL DEFAULT true,
+        checked_at timestamptz
+    )
+    """,
+    "CREATE INDEX slot_capacities_by_end ON slot_capacities (ends_at)",
+    # Dated data of whoever runs the fleet: the mass and pieces of a portion, and how long a round takes.
+    """
+    CREATE TABLE capacity_policies (
+        policy_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        valid_from timestamptz NOT NULL UNIQUE,
+        portion_g integer NOT NULL CHECK (portion_g > 0),
+        portion_pieces integer NOT NULL CHECK (portion_pieces > 0),
+        trip_minutes integer NOT NULL CHECK (trip_minutes > 0),
+        bag_g integer NOT NULL CHECK (bag_g > 0),
+        legal_ref text NOT NULL
+    )
+    """,
+    # Two days of 2.62 people at 975 g (Quanzhou's planning base); a steward's bag weighs 12 kg at most.
+    """
+    INSERT INTO capacity_policies (valid_from, portion_g, portion_pieces, trip_minutes, bag_g, legal_ref)
+    VALUES ('2022-03-16 00:00Z', 5100, 2, 60, 12000, '泉州市生活必需品保供测算 2022-03-16')
+    """,
+)
+
+PASSES: tuple[str, ...] = (
+    """
+    CREATE TABLE vehicle_passes (
+        pass_id uuid PRIMARY KEY,
+        number text NOT NULL UNIQUE CHECK (number ~ '^[0-9]{12}$'),
+        vehicle_id uuid NOT NULL REFERENCES vehicles,
+        goods_class text NOT NULL,
+        origin_code text NOT NULL CHECK (origin_code ~ '^[0-9]{6}$'),
+        destination_code text NOT NULL CHECK (destination_code ~ '^[0-9]{6}$'),
+        valid_from timestamptz NOT NULL,
+        valid_to timestamptz NOT NULL,
+        crew uuid[] NOT NULL,
+        CHECK (valid_from < valid_to)
+    )
+    """,
+    "CREATE INDEX vehicle_passes_by_vehicle ON vehicle_passes (vehicle_id, valid_to)",
+)
+
+CREW: tuple[str, ...] = (
+    # Until when a person is cleared, for each class of zone; a suspended person for none.
+    """
+    CREATE TABLE crew (
+        person_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL,
+        role text NOT NULL,
+        sealed_until timestamptz,
+        controlled_until timestamptz,
+        precaution_until timestamptz,
+        is_suspended boolean NOT NULL,
+        codes text[] NOT NULL
+    )
+    """,
+    "CREATE INDEX crew_by_role ON crew (role)",
+    """
+    CREATE TABLE duties (
+        duty_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL,
+        person_id uuid NOT NULL,
+        role text NOT NULL,
+        community_id uuid NOT NULL,
+        building_ids uuid[] NOT NULL,
+        starts_at timestamptz NOT NULL,
+        ends_at timestamptz NOT NULL
+    )
+    """,
+    "CREATE INDEX duties_by_person ON duties (person_id, ends_at)",
+    """
+    CREATE TABLE whitelist_beats (
+        partition smallint PRIMARY KEY CHECK (partition BETWEEN 0 AND 11),
+        beat_at timestamptz NOT NULL
+    )
+    """,
+)
+
+PLACES: tuple[str, ...] = (
+    # `closed_sequence` above `opened_sequence` says that the zone is closed, whichever came first.
+    """
+    CREATE TABLE zones (
+        zone_id uuid PRIMARY KEY,
+        incident_id uuid NOT NULL,
+        opened_sequence bigint NOT NULL DEFAULT 0,
+        closed_sequence bigint NOT NULL DEFAULT 0,
+        title text,
+        zone_class text CHECK (zone_class IN ('sealed', 'controlled', 'precaution')),
+        path uuid[] NOT NULL DEFAULT '{}'
+    )
+    """,
+    """
+    CREATE TABLE communities (
+        zone_id uuid NOT NULL REFERENCES zones,
+        community_id uuid NOT NULL,
+        title text NOT NULL,
+        gate_lat double precision NOT NULL,
+        gate_lon double precision NOT NULL,
+        head_count integer NOT NULL,
+        building_ids uuid[] NOT NULL,
+        PRIMARY KEY (zone_id, community_id)
+    )
+    """,
+    """
+    CREATE TABLE areas (
+        area_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL,
+        path uuid[] NOT NULL,
+        level text NOT NULL,
+        title text NOT NULL,
+        gate_lat double precision,
+        gate_lon double precision,
+        head_count integer NOT NULL,
+        zone_class text
+    )
+    """,
+    """
+    CREATE TABLE zone_supplies (
+        zone_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL
+    )
+    """,
+    # An outlet that fell away keeps its row: what it has packed is still fetched there.
+    """
+    CREATE TABLE outlets (
+        zone_id uuid NOT NULL REFERENCES zone_supplies,
+        outlet_id uuid NOT NULL,
+        title text NOT NULL,
+        kind text NOT NULL,
+        lat double precision NOT NULL,
+        lon double precision NOT NULL,
+        rank integer NOT NULL,
+        is_assigned boolean NOT NULL,
+        PRIMARY KEY (zone_id, outlet_id)
+    )
+    """,
+    # A wave is complete when as many confirmed orders are there as the slot's closing has said.
+    """
+    CREATE TABLE waves (
+        slot_id uuid PRIMARY KEY,
+        zone_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        opened_sequence bigint NOT NULL DEFAULT 0,
+        closed_sequence bigint NOT NULL DEFAULT 0,
+        starts_at timestamptz,
+        ends_at timestamptz,
+        cut_off_at timestamptz,
+        expected integer CHECK (expected >= 0)
+    )
+    """,
+    "CREATE INDEX waves_by_zone ON waves (zone_id)",
+)
+
+LOADS: tuple[str, ...] = (
+    # What is known of an order: that it was confirmed, that it was ended; whichever came first.
+    """
+    CREATE TABLE carried_orders (
+        order_id uuid PRIMARY KEY,
+        slot_id uuid,
+        confirmed_sequence bigint NOT NULL DEFAULT 0,
+        ended_sequence bigint NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE INDEX carried_orders_by_slot ON carried_orders (slot_id)",
+    # The moments of the legs are when the load's last unit passed them; `touched_at` is its first hand-over.
+    # In the pool: neither touched nor withdrawn, and on no trip.
+    """
+    CREATE TABLE loads (
+        load_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL DEFAULT 0,
+        order_id uuid NOT NULL REFERENCES carried_orders,
+        outlet_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        slot_id uuid NOT NULL,
+        community_id uuid NOT NULL,
+        building_id uuid NOT NULL,
+        household_id uuid NOT NULL,
+        form text NOT NULL CHECK (form IN ('bagged', 'bulk')),
+        grams bigint NOT NULL CHECK (grams >= 0),
+        pieces integer NOT NULL CHECK (pieces > 0),
+        touched_at timestamptz,
+        picked_up_at timestamptz,
+        at_gate_at timestamptz,
+        delivered_at timestamptz,
+        withdrawn_at timestamptz,
+        leg smallint NOT NULL GENERATED ALWAYS AS (
+            CASE WHEN delivered_at IS NOT NULL THEN 3 WHEN at_gate_at IS NOT NULL THEN 2
+                 WHEN picked_up_at IS NOT NULL THEN 1 ELSE 0 END
+        ) STORED,
+        UNIQUE (order_id, outlet_id)
+    )
+    """,
+    "CREATE INDEX loads_by_slot ON loads (slot_id)",
+    "CREATE INDEX loads_by_zone ON loads (zone_id)",
+    "CREATE INDEX loads_by_outlet ON loads (outlet_id)",
+    "CREATE INDEX loads_by_incident ON loads (incident_id)",
+    """
+    CREATE TABLE load_units (
+        load_unit_id uuid PRIMARY KEY,
+        load_id uuid NOT NULL REFERENCES loads,
+        number integer NOT NULL CHECK (number > 0),
+        kind text NOT NULL CHECK (kind IN ('crate', 'sack', 'tote', 'household_bag')),
+        grams bigint NOT NULL CHECK (grams >= 0),
+        lines jsonb NOT NULL,
+        UNIQUE (load_id, number)
+    )
+    """,
+    # Bagged: one for each load. In bulk a load has one for each household.
+    """
+    CREATE TABLE portions (
+        portion_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL DEFAULT 0,
+        load_id uuid NOT NULL REFERENCES loads,
+        order_id uuid NOT NULL REFERENCES carried_orders,
+        household_id uuid NOT NULL,
+        delivered_at timestamptz,
+        UNIQUE (load_id, order_id)
+    )
+    """,
+    "CREATE INDEX portions_by_order ON portions (order_id)",
+    # Distinct wrong PINs, kept as digests: the same mistake in a repeated log is one try.
+    """
+    CREATE TABLE wrong_pins (
+        portion_id uuid NOT NULL REFERENCES portions,
+        tried bytea NOT NULL,
+        PRIMARY KEY (portion_id, tried)
+    )
+    """,
+)
+
+RELAY: tuple[str, ...] = (
+    """
+    CREATE TABLE hand_overs (
+        hand_over_id uuid PRIMARY KEY,
+        load_unit_id uuid NOT NULL REFERENCES load_units,
+        leg smallint NOT NULL CHECK (leg BETWEEN 1 AND 3),
+        giver_id uuid NOT NULL,
+        taker_id uuid NOT NULL,
+        lat double precision,
+        lon double precision,
+        occurred_at timestamptz NOT NULL,
+        recorded_at timestamptz NOT NULL,
+        recorded_by text NOT NULL,
+        proof text NOT NULL CHECK (proof IN ('qr', 'pin', 'photo')),
+        photo_sha256 text CHECK (photo_sha256 ~ '^[0-9a-f]{64}$'),
+        is_breach boolean NOT NULL,
+        is_degraded boolean NOT NULL,
+        CHECK ((proof = 'photo') <= (photo_sha256 IS NOT NULL))
+    )
+    """,
+    "CREATE INDEX hand_overs_by_unit ON hand_overs (load_unit_id, leg, occurred_at)",
+    "CREATE INDEX hand_overs_by_taker ON hand_overs (taker_id)",
+    """
+    CREATE TABLE breaches (
+        breach_id uuid PRIMARY KEY,
+        hand_over_id uuid NOT NULL UNIQUE REFERENCES hand_overs,
+        incident_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        person_ids uuid[] NOT NULL CHECK (cardinality(person_ids) > 0),
+        opened_at timestamptz NOT NULL,
+        closed_at timestamptz,
+        closed_by text,
+        reason text,
+        CHECK ((closed_at IS NULL) = (reason IS NULL)),
+        CHECK ((closed_at IS NULL) = (closed_by IS NULL))
+    )
+    """,
+    "CREATE INDEX breaches_by_incident ON breaches (incident_id)",
+    # What a suspended person held: one for each load, so that a load held again is not rescued twice.
+    """
+    CREATE TABLE rescues (
+        rescue_id uuid PRIMARY KEY,
+        load_id uuid NOT NULL REFERENCES loads,
+        holder_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        lat double precision,
+        lon double precision,
+        opened_at timestamptz NOT NULL,
+        UNIQUE (load_id, holder_id)
+    )
+    """,
+    "CREATE INDEX rescues_by_incident ON rescues (incident_id)",
+    # What became of the work of a person who was suspended.
+    """
+    CREATE TABLE suspensions (
+        person_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        sequence bigint NOT NULL,
+        suspended_at timestamptz NOT NULL,
+        reassigned integer NOT NULL,
+        rescued integer NOT NULL,
+        PRIMARY KEY (person_id, incident_id, sequence)
+    )
+    """,
+    "CREATE INDEX suspensions_by_incident ON suspensions (incident_id)",
+)
+
+STATEMENTS = FLEET + PASSES + CREW + PLACES + LOADS + RELAY
 
 
 def upgrade() -> None:
