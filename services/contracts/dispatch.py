@@ -59,6 +59,7 @@ class LoadHandedOver(Event):
     name: ClassVar[str] = "dispatch.load_handed_over.v1"
     load_id: UUID
     order_id: UUID
+    outlet_id: UUID
     incident_id: UUID
     leg: Leg
     giver_id: UUID

@@ -25,6 +25,8 @@ class ServiceSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     pool_size: Annotated[int, Field(ge=1)] = 10
+    # From "not ready" to "accepts no more": as long as the gateway needs to notice.
+    drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     body_bytes: Annotated[int, Field(ge=1)] = 1048576
     # Wraps the keys of the vault: 32 bytes in base64; only services that keep personal data need it.
     master_key: Path | None = None

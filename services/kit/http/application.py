@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from sqlalchemy import text
 
 from services.kit import database
+from services.kit.errors import Unavailable
 from services.kit.http import idempotency, problems
 from services.kit.http.listening import Listening
 from services.kit.http.requests import StrictRoute
@@ -104,6 +105,8 @@ def _health() -> APIRouter:
 
     @router.get("/readyz")
     async def ready(request: Request) -> Response:
+        if getattr(request.app.state, "draining", False):
+            raise Unavailable("kit.draining", "This process is about to stop")
         # The own pool, never the bus: intake lives on while that is away.
         async with request.app.state.sessions() as session:
             await session.execute(text("SELECT 1"))

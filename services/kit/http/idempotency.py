@@ -1,15 +1,16 @@
 """Retrying is safe: the key's row is written in the transaction of the effect, and kept as long as it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.errors import Conflict, Fault, Rejected, Unreadable
+from services.kit.errors import Conflict, Fault, Problem, Rejected, Unreadable
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Session
 
@@ -23,6 +24,26 @@ FIND = text("""
 KEEP = text("""
     INSERT INTO idempotency (principal, route, key, digest, status, location, body)
     VALUES (:principal, :route, :key, :digest, :status, :location, :body)
+""")
+
+LOCK_ALL = text("""
+    SELECT pg_try_advisory_xact_lock(hashtextextended(name, 0))
+    FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place) ORDER BY place
+""")
+FIND_ALL = text("""
+    SELECT stored.principal, stored.route, stored.key, digest, status, location, body
+    FROM idempotency AS stored
+    JOIN unnest(CAST(:principals AS text[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
+      AS asked (principal, route, key) USING (principal, route, key)
+""")
+KEEP_ALL = text("""
+    INSERT INTO idempotency (principal, route, key, digest, status, location, body)
+    SELECT * FROM unnest(
+        CAST(:principals AS text[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
+        CAST(:digests AS bytea[]), CAST(:statuses AS smallint[]), CAST(:locations AS text[]),
+        CAST(:bodies AS bytea[])
+    ) AS row (principal, route, key, digest, status, location, body)
+    ORDER BY principal, route, key
 """)
 
 
@@ -42,6 +63,29 @@ class Identity:
     route: str
     key: str
     digest: bytes = field(compare=False)
+
+    @property
+    def lock_name(self) -> str:
+        """Return the name under which one transaction at a time works on the key."""
+        return f"{self.principal}\n{self.route}\n{self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An acceptance as it is kept."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+    is_replayed: bool = False
+
+    def as_response(self) -> Response:
+        """Return it as it is sent, the first time and every later time."""
+        return make_response(self.status, self.body, self.location, replayed=self.is_replayed)
+
+
+# Gets the places, in the batch, of the requests that are new; returns what becomes of each, in their order.
+Decide = Callable[[Sequence[int]], Awaitable[Sequence[Answer | Problem]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +144,8 @@ Identified = Annotated[Identity, Depends(identify)]
 
 async def claim(session: AsyncSession, identity: Identity) -> Once:
     """Claim the key for this transaction; raise `Replayed`, `Rejected` or `Conflict` where it was used."""
-    lock = f"{identity.principal}\n{identity.route}\n{identity.key}"
     # Not got: the same request is under way. Told at once, for a wait would hold this connection.
-    if not (await session.execute(LOCK, {"identity": lock})).scalar_one():
+    if not (await session.execute(LOCK, {"identity": identity.lock_name})).scalar_one():
         raise in_flight()
     row = (
         await session.execute(
@@ -114,6 +157,90 @@ async def claim(session: AsyncSession, identity: Identity) -> Once:
     if row.digest != identity.digest:
         raise other_body()
     raise Replayed(make_response(row.status, row.body, row.location, replayed=True))
+
+
+async def try_names(session: AsyncSession, names: Sequence[str]) -> list[bool]:
+    """Take each name for this transaction and say which were got; the others are in other hands now."""
+    return list((await session.execute(LOCK_ALL, {"names": list(names)})).scalars())
+
+
+async def decide_once(
+    session: AsyncSession, identities: Sequence[Identity], decide: Decide
+) -> list[Answer | Problem]:
+    """Let a batch of requests have each its effect once; a batch of one is what `claim` and `accept` do.
+
+    Answers come in the order asked: what was accepted before is replayed, twins of a batch share one answer.
+    """
+    outcomes = await _find_known(session, identities)
+    first_of = {identity: place for place, identity in reversed(list(enumerate(identities)))}
+    fresh = [place for identity, place in sorted(first_of.items(), key=lambda found: found[1])
+             if place not in outcomes]  # fmt: skip
+    decided = dict(zip(fresh, await decide(fresh) if fresh else (), strict=True))
+    accepted = [
+        (identities[place], outcome) for place, outcome in decided.items() if isinstance(outcome, Answer)
+    ]
+    await _keep_all(session, accepted)
+
+    outcomes |= decided
+    for place, identity in enumerate(identities):
+        if place not in outcomes:
+            first = first_of[identity]
+            outcomes[place] = _share(outcomes[first], is_same=identity.digest == identities[first].digest)
+    return [outcomes[place] for place in range(len(identities))]
+
+
+async def _find_known(session: AsyncSession, identities: Sequence[Identity]) -> dict[int, Answer | Problem]:
+    """Return what is known without deciding: keys in other hands, and keys that were used."""
+    got = await try_names(session, [identity.lock_name for identity in identities])
+    # A new statement sees what was committed before its lock was got.
+    stored = {(row.principal, row.route, row.key): row for row in await _find_all(session, identities)}
+    known: dict[int, Answer | Problem] = {}
+    for place, identity in enumerate(identities):
+        row = stored.get((identity.principal, identity.route, identity.key))
+        if not got[place]:
+            known[place] = in_flight()
+        elif row is not None and row.digest != identity.digest:
+            known[place] = other_body()
+        elif row is not None:
+            known[place] = Answer(status=row.status, body=row.body, location=row.location, is_replayed=True)
+    return known
+
+
+async def _find_all(session: AsyncSession, identities: Sequence[Identity]) -> Sequence[Row[Any]]:
+    asked = {
+        "principals": [identity.principal for identity in identities],
+        "routes": [identity.route for identity in identities],
+        "keys": [identity.key for identity in identities],
+    }
+    return (await session.execute(FIND_ALL, asked)).all()
+
+
+async def _keep_all(session: AsyncSession, accepted: Sequence[tuple[Identity, Answer]]) -> None:
+    if not accepted:
+        return
+    await session.execute(
+        KEEP_ALL,
+        {
+            "principals": [identity.principal for identity, _ in accepted],
+            "routes": [identity.route for identity, _ in accepted],
+            "keys": [identity.key for identity, _ in accepted],
+            "digests": [identity.digest for identity, _ in accepted],
+            "statuses": [answer.status for _, answer in accepted],
+            "locations": [answer.location for _, answer in accepted],
+            "bodies": [answer.body for _, answer in accepted],
+        },
+    )
+
+
+def _share(first: Answer | Problem, *, is_same: bool) -> Answer | Problem:
+    match first:
+        case Answer() if is_same:
+            return replace(first, is_replayed=True)
+        case Answer():
+            return other_body()
+        case _:
+            # A refusal uses up no key: the other body may be judged when it comes again.
+            return first if is_same else in_flight()
 
 
 def in_flight() -> Conflict:

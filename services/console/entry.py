@@ -1,0 +1,43 @@
+"""The two processes of each service, built from the environment."""
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from services.kit import logs
+from services.kit.http import serving
+from services.kit.settings import ServiceSettings
+
+
+class SettingsUnusable(SystemExit):
+    """The environment lacks what the process needs; the message names each variable."""
+
+
+async def serve(service: str) -> None:
+    """Answer a service's requests until told to stop."""
+    settings = _settings(service)
+    logs.configure(service=service, process="api")
+    create_app: Callable[[ServiceSettings], FastAPI] = import_module(f"services.{service}.main").create_app
+    await serving.serve(create_app(settings), settings)
+
+
+async def work(service: str) -> None:
+    """Do a service's work beside its requests until told to stop."""
+    settings = _settings(service)
+    logs.configure(service=service, process="worker")
+    run: Callable[[Any], Awaitable[None]] = import_module(f"services.{service}.worker").run
+    await run(settings)
+
+
+def _settings(service: str) -> ServiceSettings:
+    kind: type[ServiceSettings] = getattr(
+        import_module(f"services.{service}.settings"), f"{service.capitalize()}Settings"
+    )
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = [f"BATON_{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors()]
+        raise SettingsUnusable(f"baton: {service} cannot start: " + "; ".join(wrong)) from error
