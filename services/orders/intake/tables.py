@@ -1,0 +1,86 @@
+"""Rows of intake: orders, what households have used of their quotas, portions that reached their doors."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON
+from sqlmodel import Field
+
+from services.orders.rows import Row
+
+
+class Order(Row, table=True):
+    """An order; `lines`, `given` and `refusals` have the shapes of the contracts' values."""
+
+    __tablename__ = "orders"
+
+    order_id: UUID = Field(primary_key=True)
+    household_id: UUID
+    building_id: UUID
+    community_id: UUID
+    zone_id: UUID
+    incident_id: UUID
+    slot_id: UUID
+    group_id: UUID | None
+    channel: str
+    client: str
+    external_id: str | None
+    rule_id: UUID
+    units: int
+    lines: list[dict[str, Any]] = Field(sa_type=JSON)
+    status: str
+    given: list[dict[str, Any]] = Field(sa_type=JSON)
+    refusals: list[dict[str, Any]] = Field(sa_type=JSON)
+    placed_at: datetime
+    decide_by: datetime | None
+    is_delayed: bool
+    decided_at: datetime | None
+    sequence: int
+
+
+class HouseholdQuota(Row, table=True):
+    """What a household has used of a rule's window, beside the rule's limits as they were at first use."""
+
+    __tablename__ = "household_quotas"
+
+    household_id: UUID = Field(primary_key=True)
+    rule_id: UUID = Field(primary_key=True)
+    limit_orders: int
+    limit_units: int
+    orders: int
+    units: int
+
+
+class Portion(Row, table=True):
+    """A portion that reached its door."""
+
+    __tablename__ = "portions"
+
+    portion_id: UUID = Field(primary_key=True)
+    order_id: UUID
+    delivered_at: datetime
+    recorded_at: datetime
+
+
+class Fulfilment(Row, table=True):
+    """How many portions an order has and how many were delivered; `expected` is None until it is confirmed."""
+
+    __tablename__ = "fulfilments"
+
+    order_id: UUID = Field(primary_key=True)
+    expected: int | None
+    delivered: int
+
+
+class IntakePolicy(Row, table=True):
+    """The clock's dated rules for decisions."""
+
+    __tablename__ = "intake_policies"
+
+    valid_from: datetime = Field(primary_key=True)
+    valid_to: datetime | None
+    decide_within_seconds: int
+    put_off_seconds: int
+    stalled_after_seconds: int
+    legal_ref: str
