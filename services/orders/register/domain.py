@@ -16,6 +16,16 @@ class Area:
     zone_class: ZoneClass | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a household lives; the path leads from the root to the building."""
+
+    household_id: UUID
+    building_id: UUID
+    community_id: UUID
+    path: tuple[UUID, ...]
+
+
 class BrokenTree(Exception):
     """Areas whose parent is unknown, or that are their own ancestor."""
 

@@ -6,6 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one household of a zone may order in a day."""
+
+    orders: int
+    units: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
     """A steward's duty: which buildings, from when, until when (not included)."""
