@@ -31,7 +31,7 @@ class Pause:
         self._upcoming = self._least
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_its_end(work: Coroutine[Any, Any, T], *, ends_within: float = ENDS_WITHIN) -> T:
     """Run `work` and let it finish when the caller is cancelled meanwhile; the cancellation comes after it.
 
     So a process that is told to stop does so between two transactions; what takes too long is cancelled too.
@@ -40,13 +40,13 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await _end(task)
+        await _end(task, ends_within)
         raise
 
 
-async def _end(task: asyncio.Future[Any]) -> None:
+async def _end(task: asyncio.Future[Any], ends_within: float) -> None:
     try:
-        await asyncio.wait([task], timeout=ENDS_WITHIN)
+        await asyncio.wait([task], timeout=ends_within)
     finally:
         task.cancel()
     await asyncio.wait([task], timeout=GIVES_UP_AFTER)

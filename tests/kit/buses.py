@@ -4,9 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import asyncpg
-from sqlalchemy.engine import make_url
-
 from services.kit.bus.records import Received, Record, make_headers
 from services.kit.bus.transport import Receiver
 from services.kit.ids import new_id
@@ -49,17 +46,3 @@ async def until(holds: Callable[[], bool], *, within: float = 30.0) -> None:
             if holds():
                 return
             await asyncio.sleep(0.02)
-
-
-async def make_database(administrator_url: str) -> str:
-    name = f"bus_{new_id().hex}"
-    administrator = await asyncpg.connect(administrator_url)
-    await administrator.execute(f"CREATE DATABASE {name}")
-    await administrator.close()
-    return make_url(administrator_url).set(database=name).render_as_string(hide_password=False)
-
-
-async def drop_database(administrator_url: str, url: str) -> None:
-    administrator = await asyncpg.connect(administrator_url)
-    await administrator.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
-    await administrator.close()

@@ -1,13 +1,19 @@
-"""One Kafka for the run."""
+"""One Kafka for the run, and the bus on both transports."""
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.console.parts import kafka as kafka_part
+from services.kit.bus.choose import bus_from
+from services.kit.bus.postgres import PostgresBus
+from services.kit.bus.transport import Bus
+from services.kit.ids import new_id
+from tests import databases
+from tests.kit.buses import STARTS_WITHIN
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,27 @@ def kafka() -> Iterator[str]:
         kafka_part.running(Path(folder)) as address,
     ):
         yield address
+
+
+@pytest.fixture(scope="session")
+async def embedded_bus(postgres: str) -> AsyncIterator[PostgresBus]:
+    async with databases.fresh(postgres) as url:
+        yield PostgresBus(url)
+
+
+@pytest.fixture(scope="session", params=["postgres", "kafka"])
+def address(request: pytest.FixtureRequest, embedded_bus: PostgresBus) -> str:
+    """Address of a bus, of each transport in turn."""
+    return f"kafka://{request.getfixturevalue('kafka')}" if request.param == "kafka" else embedded_bus.url
+
+
+@pytest.fixture
+def bus(address: str) -> Bus:
+    return bus_from(address)
+
+
+@pytest.fixture
+async def topic(bus: Bus) -> str:
+    name = f"t-{new_id()}"
+    await bus.make_topics([name], within=STARTS_WITHIN)
+    return name

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -23,35 +22,11 @@ from services.kit.ids import new_id
 from tests.builders import LampLit, make_lamp_lit
 from tests.kit.buses import (
     STARTS_WITHIN,
-    drop_database,
     fetch_all,
     fetch_nothing_more,
-    make_database,
     make_record,
     sequences_of,
 )
-
-
-@pytest.fixture(scope="module", params=["postgres", "kafka"])
-async def address(request: pytest.FixtureRequest, postgres: str) -> AsyncIterator[str]:
-    if request.param == "kafka":
-        yield f"kafka://{request.getfixturevalue('kafka')}"
-        return
-    url = await make_database(postgres)
-    yield url
-    await drop_database(postgres, url)
-
-
-@pytest.fixture
-def bus(address: str) -> Bus:
-    return bus_from(address)
-
-
-@pytest.fixture
-async def topic(bus: Bus) -> str:
-    name = f"t-{new_id()}"
-    await bus.make_topics([name], within=STARTS_WITHIN)
-    return name
 
 
 def some_group() -> str:
@@ -328,19 +303,19 @@ def test_an_address_says_all_about_its_bus() -> None:
     assert bus_from("postgresql://u@h:1/bus") == PostgresBus("postgresql://u@h:1/bus")
 
 
-async def test_the_embedded_bus_deletes_what_is_older_than_seven_days_and_nothing_else(postgres: str) -> None:
-    url = await make_database(postgres)
-    bus = PostgresBus(url)
-    await bus.make_topics(["t"], within=STARTS_WITHIN)
+async def test_the_embedded_bus_deletes_what_is_older_than_seven_days_and_nothing_else(
+    embedded_bus: PostgresBus,
+) -> None:
+    bus, topic = embedded_bus, f"t-{new_id()}"
+    await bus.make_topics([topic], within=STARTS_WITHIN)
     async with bus.sending() as sender:
-        await sender.send([make_record("t", "a", sequence) for sequence in range(1, 6)])
-    connection = await asyncpg.connect(url)
+        await sender.send([make_record(topic, "a", sequence) for sequence in range(1, 6)])
+    connection = await asyncpg.connect(bus.url)
     await connection.execute(
         "UPDATE bus_records SET sent_at = now() - interval '7 days 1 second' WHERE record_offset < 3"
     )
     assert await postgres_tables.delete_old(connection, limit=2)
     assert not await postgres_tables.delete_old(connection, limit=2)
     await connection.close()
-    async with bus.receiving(group="g", topics=["t"]) as receiver:
+    async with bus.receiving(group="g", topics=[topic]) as receiver:
         assert [got.sequence for got in await fetch_all(receiver, 2)] == [4, 5]
-    await drop_database(postgres, url)
