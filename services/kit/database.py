@@ -1,5 +1,6 @@
-"""Engines, sessions and the clock of the transaction."""
+"""Engines, sessions, names in one transaction's hands, and its clock."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -17,6 +18,11 @@ LIMITS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
 }
+
+TRY_NAMES = text("""
+    SELECT pg_try_advisory_xact_lock(hashtextextended(name, 0))
+    FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place) ORDER BY place
+""")
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
@@ -40,3 +46,8 @@ async def now(session: AsyncSession) -> datetime:
     """Return the transaction's timestamp: read once, then passed on."""
     moment: datetime = (await session.execute(text("SELECT transaction_timestamp()"))).scalar_one()
     return moment
+
+
+async def try_names(session: AsyncSession, names: Sequence[str]) -> list[bool]:
+    """Take each name for this transaction and say which were got; the others are in other hands now."""
+    return list((await session.execute(TRY_NAMES, {"names": list(names)})).scalars())

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import database
 from services.kit.errors import Conflict, Fault, Problem, Rejected, Unreadable
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Session
@@ -26,10 +27,6 @@ KEEP = text("""
     VALUES (:principal, :route, :key, :digest, :status, :location, :body)
 """)
 
-LOCK_ALL = text("""
-    SELECT pg_try_advisory_xact_lock(hashtextextended(name, 0))
-    FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place) ORDER BY place
-""")
 FIND_ALL = text("""
     SELECT stored.principal, stored.route, stored.key, digest, status, location, body
     FROM idempotency AS stored
@@ -159,11 +156,6 @@ async def claim(session: AsyncSession, identity: Identity) -> Once:
     raise Replayed(make_response(row.status, row.body, row.location, replayed=True))
 
 
-async def try_names(session: AsyncSession, names: Sequence[str]) -> list[bool]:
-    """Take each name for this transaction and say which were got; the others are in other hands now."""
-    return list((await session.execute(LOCK_ALL, {"names": list(names)})).scalars())
-
-
 async def decide_once(
     session: AsyncSession, identities: Sequence[Identity], decide: Decide
 ) -> list[Answer | Problem]:
@@ -191,7 +183,7 @@ async def decide_once(
 
 async def _find_known(session: AsyncSession, identities: Sequence[Identity]) -> dict[int, Answer | Problem]:
     """Return what is known without deciding: keys in other hands, and keys that were used."""
-    got = await try_names(session, [identity.lock_name for identity in identities])
+    got = await database.try_names(session, [identity.lock_name for identity in identities])
     # A new statement sees what was committed before its lock was got.
     stored = {(row.principal, row.route, row.key): row for row in await _find_all(session, identities)}
     known: dict[int, Answer | Problem] = {}
