@@ -2,10 +2,18 @@
 
 from fastapi import FastAPI
 
+from services.catalog.emergency import routes as emergency
+from services.catalog.outlets import routes as outlets
+from services.catalog.prices import routes as prices
+from services.catalog.products import routes as products
 from services.catalog.settings import CatalogSettings
 from services.kit.http import application
 
 
 def create_app(settings: CatalogSettings) -> FastAPI:
     """Build catalog's application; nothing connects before its first request."""
-    return application.create(settings, title="catalog", routers=[])
+    return application.create(
+        settings,
+        title="catalog",
+        routers=[outlets.router, emergency.router, products.router, prices.router, prices.refusals],
+    )

@@ -1,0 +1,228 @@
+"""The ledger over HTTP."""
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.catalog.outlets import application, domain, queries
+from services.catalog.outlets.application import Imported, Outcome
+from services.catalog.outlets.domain import Facts, Licence, LicenceKind, Risk
+from services.catalog.outlets.queries import Outlet
+from services.contracts import access
+from services.contracts.access import Action, Resource
+from services.contracts.values import OutletKind, Point
+from services.kit.http.application import make_router
+from services.kit.http.pages import Page, PagingAsked
+from services.kit.http.problems import FaultView
+from services.kit.http.tokens import Caller
+from services.kit.http.transactions import Now, Session
+
+router = make_router("/outlets")
+
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+Title = Annotated[str, Field(min_length=1, max_length=200)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Body(BaseModel):
+    """What is sent: nothing beside what is named here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GivenLicence(Body):
+    """A licence; one without an end is long-term."""
+
+    kind: LicenceKind
+    number: Word
+    valid_to: date | None = None
+
+
+class GivenOutlet(Body):
+    """A shop of the ledger: `capacity_orders` a day, its reserve in persons fed for a day."""
+
+    external_id: Word
+    name: Title
+    kind: OutletKind
+    position: Point
+    scale_m2: Annotated[int, Field(ge=0, le=10_000_000)]
+    capacity_orders: Count
+    reserve_person_days: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    licences: Annotated[list[GivenLicence], Field(max_length=20)] = []
+    risk: Risk
+
+    def facts(self) -> Facts:
+        """Return what the ledger is to say."""
+        licences = tuple(Licence(one.kind, one.number, one.valid_to) for one in self.licences)
+        return Facts(**{**dict(self), "licences": licences})
+
+
+class ImportOutlets(Body):
+    """A batch of the ledger; each item is answered by itself."""
+
+    outlets: Annotated[list[GivenOutlet], Field(min_length=1, max_length=500)]
+
+
+class SignPledge(Body):
+    """The pledge to supply and to hold prices: which text, signed by whom."""
+
+    text_version: Word
+    signed_by: Title
+
+
+class Qualify(Body):
+    """Qualify the outlet; there is nothing to choose."""
+
+
+class ImportedView(BaseModel):
+    """One item's answer."""
+
+    external_id: str
+    outlet_id: UUID | None
+    outcome: Outcome
+    errors: list[FaultView]
+
+    @classmethod
+    def of(cls, item: Imported) -> "ImportedView":
+        """Show an answer."""
+        return cls(
+            external_id=item.external_id,
+            outlet_id=item.outlet_id,
+            outcome=item.outcome,
+            errors=[
+                FaultView(pointer=fault.pointer, code=fault.code, params=dict(fault.params))
+                for fault in item.faults
+            ],
+        )
+
+
+class ImportedListView(BaseModel):
+    """The answers, in the order given."""
+
+    items: list[ImportedView]
+
+
+class LicenceView(BaseModel):
+    """A licence as the ledger has it."""
+
+    kind: LicenceKind
+    number: str
+    valid_to: date | None
+
+
+class OutletView(BaseModel):
+    """An outlet as the ledger has it; `is_qualified` is today's answer."""
+
+    outlet_id: UUID
+    external_id: str
+    name: str
+    kind: OutletKind
+    position: Point
+    scale_m2: int
+    capacity_orders: int
+    reserve_person_days: int
+    licences: list[LicenceView]
+    risk: Risk
+    has_pledge: bool
+    is_qualified: bool
+    qualified_until: date | None
+    updated_at: AwareDatetime
+
+    @classmethod
+    def of(cls, outlet: Outlet, *, today: date) -> "OutletView":
+        """Show an outlet as it stands today."""
+        facts = outlet.facts
+        plain: dict[str, Any] = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+        plain["licences"] = [
+            LicenceView(kind=licence.kind, number=licence.number, valid_to=licence.valid_to)
+            for licence in facts.licences
+        ]
+        return cls(
+            **plain,
+            outlet_id=outlet.outlet_id,
+            has_pledge=outlet.has_pledge,
+            is_qualified=application.is_qualified(outlet, today=today),
+            qualified_until=outlet.qualification.until if outlet.qualification else None,
+            updated_at=outlet.updated_at,
+        )
+
+
+class PledgeView(BaseModel):
+    """A pledge that was signed."""
+
+    outlet_id: UUID
+    text_version: str
+    signed_at: AwareDatetime
+
+
+class QualificationView(BaseModel):
+    """A qualification and its last day."""
+
+    outlet_id: UUID
+    qualified_at: AwareDatetime
+    qualified_until: date
+
+
+@router.post("")
+async def import_outlets(body: ImportOutlets, caller: Caller, session: Session, now: Now) -> ImportedListView:
+    """Write a batch of the caller's ledger; an item sent again under its external id changes nothing."""
+    access.require(caller, Action.KEEP_LEDGER)
+    wanted = [outlet.facts() for outlet in body.outlets]
+    items = await application.import_outlets(session, wanted, client=caller.subject, now=now)
+    return ImportedListView(items=[ImportedView.of(item) for item in items])
+
+
+@router.get("")
+async def list_outlets(  # noqa: PLR0913 - what FastAPI is to give, and two filters
+    *,
+    caller: Caller,
+    session: Session,
+    now: Now,
+    paging: PagingAsked,
+    kind: OutletKind | None = None,
+    updated_since: AwareDatetime | None = None,
+) -> Page[OutletView]:
+    """Return a page of the ledger."""
+    access.require(caller, Action.READ_LEDGER)
+    rows = await queries.list_outlets(
+        session, after=paging.after, limit=paging.limit, kind=kind, updated_since=updated_since
+    )
+    today = domain.today_of(now)
+    return paging.page(rows, lambda row: OutletView.of(row, today=today), row_id=lambda row: row.outlet_id)
+
+
+@router.get("/{outlet_id}")
+async def get_outlet(outlet_id: UUID, caller: Caller, session: Session, now: Now) -> OutletView:
+    """Return an outlet of the ledger."""
+    access.require(caller, Action.READ_LEDGER, Resource(outlet_id=outlet_id))
+    outlet = await application.get_outlet(session, outlet_id)
+    return OutletView.of(outlet, today=domain.today_of(now))
+
+
+@router.post("/{outlet_id}/pledge")
+async def sign_pledge(
+    outlet_id: UUID, body: SignPledge, caller: Caller, session: Session, now: Now
+) -> PledgeView:
+    """Keep the outlet's signed pledge; the first signature under a text stays."""
+    access.require(caller, Action.SIGN_PLEDGE, Resource(outlet_id=outlet_id))
+    signed_at = await application.sign_pledge(
+        session,
+        outlet_id,
+        text_version=body.text_version,
+        signed_by=body.signed_by,
+        recorded_by=caller.subject,
+        now=now,
+    )
+    return PledgeView(outlet_id=outlet_id, text_version=body.text_version, signed_at=signed_at)
+
+
+@router.post("/{outlet_id}/qualification")
+async def qualify_outlet(
+    outlet_id: UUID, _body: Qualify, caller: Caller, session: Session, now: Now
+) -> QualificationView:
+    """Qualify the outlet, or name every requirement that it does not meet."""
+    access.require(caller, Action.QUALIFY_OUTLET)
+    found = await application.qualify(session, outlet_id, by=caller.subject, now=now)
+    return QualificationView(outlet_id=outlet_id, qualified_at=found.at, qualified_until=found.until)
