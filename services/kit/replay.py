@@ -22,7 +22,7 @@ PUT_BACK = text("""
 """)
 
 
-async def replay(connection: AsyncConnection, since_day: date) -> int:
+async def replay(connection: AsyncConnection, since_day: date, *, batch: int = BATCH) -> int:
     """Make every event of `since_day` and later pending again; return how many were not already.
 
     One transaction, the caller's: the relay sees all of it or none, and sends in the order of ids. To be done
@@ -33,7 +33,7 @@ async def replay(connection: AsyncConnection, since_day: date) -> int:
     await tables.lock_partitions(connection)
     put_back, day, last = 0, since_day, 0
     while True:
-        found = await connection.execute(READ, {"since": since_day, "day": day, "id": last, "limit": BATCH})
+        found = await connection.execute(READ, {"since": since_day, "day": day, "id": last, "limit": batch})
         rows = found.all()
         if not rows:
             return put_back

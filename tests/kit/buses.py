@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from prometheus_client import REGISTRY
+
 from services.kit.bus.records import Received, Record, make_headers
 from services.kit.bus.transport import Receiver
 from services.kit.ids import new_id
@@ -38,6 +40,10 @@ async def fetch_nothing_more(receiver: Receiver) -> None:
 
 def sequences_of(got: Sequence[Received], key: str) -> list[int]:
     return [received.sequence for received in got if received.key == key]
+
+
+def count_of(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, labels) or 0.0
 
 
 async def until(holds: Callable[[], bool], *, within: float = 30.0) -> None:

@@ -47,6 +47,14 @@ COUNT_OWNERS = """
 """
 
 
+async def until_row(sessions: Sessions, query: str, row: tuple) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if await read(sessions, query) == [row]:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def owners(sessions: Sessions, shards_of_each: list[int]) -> None:
     async with asyncio.timeout(20):
         while True:
