@@ -1,0 +1,126 @@
+"""A wave as PyVRP sees it: paired pick-ups and deliveries, optional at a price no detour is worth. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import pyvrp
+from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovement
+
+from services.contracts.values import Point
+from services.dispatch.plans import schedule, shipments
+from services.dispatch.plans.domain import Solution, StopKind, Trip, Unassigned, Vehicle, Wave, WhyNot
+from services.dispatch.plans.schedule import Visit
+from services.dispatch.plans.shipments import Shipment
+
+# Both count work, not time: the same wave and seed give the same plan unless `seconds` cuts it off.
+MOST_ITERATIONS: Final = 20_000
+ENOUGH_WITHOUT_GAIN: Final = 1_500
+
+
+def plan_wave(wave: Wave, *, seconds: float, seed: int) -> Solution:
+    """Return trips for a wave and a reason for every load left out; takes `seconds` of one core at most."""
+    loads, left = shipments.sort_out(wave)
+    if not loads:
+        return Solution((), tuple(left))
+    wave = replace(wave, vehicles=shipments.find_useful(wave, loads))
+    merged = shipments.merge(wave, loads)
+    routes = _solve(wave, merged, seconds=seconds, seed=seed)
+    trips: list[Trip] = []
+    for vehicle, visits in routes:
+        trips.extend(schedule.make_trips(wave, vehicle, visits))
+    carried = set(chain(*(trip.load_ids for trip in trips)))
+    full = [Unassigned(load.load_id, WhyNot.FLEET_FULL) for load in loads if load.load_id not in carried]
+    return Solution(tuple(trips), (*left, *full))
+
+
+def _solve(
+    wave: Wave, merged: Sequence[Shipment], *, seconds: float, seed: int
+) -> list[tuple[Vehicle, list[Visit]]]:
+    data = _problem(wave, merged)
+    stop = MultipleCriteria(
+        [MaxRuntime(seconds), MaxIterations(MOST_ITERATIONS), NoImprovement(ENOUGH_WITHOUT_GAIN)]
+    )
+    best = pyvrp.solve(data, stop, seed=seed, collect_stats=False, display=False).best
+    routes: list[tuple[Vehicle, list[Visit]]] = []
+    if not best.is_feasible():
+        return routes
+    for route in best.routes():
+        visits = [
+            Visit(StopKind.PICK_UP if activity.is_pickup() else StopKind.GATE, merged[activity.idx])
+            for activity in route.schedule()
+            if activity.is_shipment()
+        ]
+        if visits:
+            routes.append((wave.vehicles[route.vehicle_type()], visits))
+    return routes
+
+
+def _problem(wave: Wave, merged: Sequence[Shipment]) -> pyvrp.ProblemData:
+    used = (
+        *(vehicle.base for vehicle in wave.vehicles),
+        *(wave.outlets[shipment.outlet_id] for shipment in merged),
+        *(wave.gates[shipment.community_id] for shipment in merged),
+    )
+    places = {point: index for index, point in enumerate(dict.fromkeys(used))}
+    metres, seconds = _matrices(wave, list(places))
+    dearest = int(metres.max()) or 1
+    return pyvrp.ProblemData(
+        locations=[pyvrp.Location(x=point.lon, y=point.lat) for point in places],
+        clients=[],
+        # One depot for each vehicle's base.
+        depots=[pyvrp.Depot(location=places[vehicle.base]) for vehicle in wave.vehicles],
+        vehicle_types=[_vehicle(wave, index, vehicle) for index, vehicle in enumerate(wave.vehicles)],
+        distance_matrices=[metres],
+        duration_matrices=[seconds],
+        shipments=[_shipment(wave, shipment, places, prize=4 * dearest) for shipment in merged],
+    )
+
+
+def _matrices(wave: Wave, points: Sequence[Point]) -> tuple[Any, Any]:
+    metres = np.zeros((len(points), len(points)), dtype=np.int64)
+    seconds = np.zeros_like(metres)
+    for row, start in enumerate(points):
+        for column, end in enumerate(points):
+            if row == column:
+                continue
+            metres[row, column] = wave.travel.metres(start, end)
+            # Stopping is paid on the way in: loads given at one stop pay for it once.
+            seconds[row, column] = shipments.drive(wave, start, end).total_seconds()
+    return metres, seconds
+
+
+def _vehicle(wave: Wave, index: int, vehicle: Vehicle) -> pyvrp.VehicleType:
+    return pyvrp.VehicleType(
+        capacity=[vehicle.capacity_g, vehicle.capacity_pieces],
+        start_depot=index,
+        end_depot=index,
+        tw_early=_second(wave, max(vehicle.starts_at, wave.starts_at)),
+        tw_late=_second(wave, vehicle.ends_at, upward=False),
+    )
+
+
+def _shipment(wave: Wave, shipment: Shipment, places: Mapping[Point, int], *, prize: int) -> pyvrp.Shipment:
+    handling = wave.travel.handling_seconds(shipment.pieces)
+    window = wave.windows[shipment.slot_id]
+    return pyvrp.Shipment(
+        pickup_location=places[wave.outlets[shipment.outlet_id]],
+        delivery_location=places[wave.gates[shipment.community_id]],
+        pickup_service_duration=handling,
+        delivery_service_duration=handling,
+        delivery_tw_early=max(0, _second(wave, window.starts_at)),
+        delivery_tw_late=_second(wave, window.ends_at, upward=False),
+        amount=[shipment.grams, shipment.pieces],
+        # More than the longest detour for it, and more the more loads it has: a full fleet serves most.
+        prize=prize * (1 + len(shipment.loads)),
+        required=False,
+    )
+
+
+def _second(wave: Wave, moment: datetime, *, upward: bool = True) -> int:
+    """Return a moment in whole seconds of the wave, rounded so that a window only gets narrower."""
+    passed = (moment - wave.starts_at).total_seconds()
+    return int(-(-passed // 1)) if upward else int(passed // 1)
