@@ -5,10 +5,16 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help test check fmt requirements clean
+.PHONY: help run demo test check fmt documents requirements clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## everything on this machine, a small village loaded (PORT=, DATA=, BUS=kafka)
+	@$(BIN)/baton run
+
+demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in a situation report (BUS=kafka)
+	@$(BIN)/baton demo
 
 test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL and a real Kafka
 	@$(BIN)/pytest $(PYTEST_ARGS)
@@ -17,6 +23,10 @@ check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated docume
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/baton documents --check
+
+documents: $(VENV)/run.stamp ## write the OpenAPI and AsyncAPI documents anew
+	@$(BIN)/baton documents
 
 fmt: $(VENV)/dev.stamp ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .

@@ -36,8 +36,9 @@ def _settings(service: str) -> ServiceSettings:
     kind: type[ServiceSettings] = getattr(
         import_module(f"services.{service}.settings"), f"{service.capitalize()}Settings"
     )
+    from_environment: dict[str, Any] = {}
     try:
-        return kind()
+        return kind(**from_environment)
     except ValidationError as error:
         wrong = [f"BATON_{str(found['loc'][0]).upper()}: {found['msg']}" for found in error.errors()]
         raise SettingsUnusable(f"baton: {service} cannot start: " + "; ".join(wrong)) from error

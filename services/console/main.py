@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from services.console.commands import parked, running, tokens
+from services.console.commands import parked, tokens, town
 from services.console.machine.databases import SERVICES
 
 app = typer.Typer(
     name="baton", help="保供接力: the backend that feeds a sealed-off district.", no_args_is_help=True,
     pretty_exceptions_enable=False, add_completion=False,
 )  # fmt: skip
-app.command("run")(running.run)
-app.command("demo")(running.demo)
+app.command("run")(town.run)
+app.command("demo")(town.demo)
 app.command("token")(tokens.token)
 app.add_typer(parked.app, name="parked")
 app.add_typer(parked.outbox, name="outbox")

@@ -1,9 +1,10 @@
 """The data folder of a machine: where it is, who uses it, whether it can be used."""
 
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,6 +33,11 @@ class Folder:
     def logs(self) -> Path:
         """Return where each process writes its lines."""
         return self.path / "logs"
+
+    @property
+    def databases(self) -> Path:
+        """Return the file with the databases' addresses of the run that goes on."""
+        return self.keys / "databases.json"
 
     @property
     def address(self) -> Path:
@@ -77,3 +83,12 @@ def opened(path: Path) -> Iterator[Folder]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield Folder(path)
+
+
+def database_url_of(service: str, path: Path | None = None) -> str | None:
+    """Return where a service's database is in the run that goes on in a folder, None where none does."""
+    written = Folder(path or default_path()).databases
+    if not written.exists():
+        return None
+    urls: Mapping[str, str] = json.loads(written.read_text())
+    return urls.get(service)

@@ -1,6 +1,7 @@
 """A whole Baton on this machine, started in order and stopped in the other."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -60,6 +61,7 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
         started = time.monotonic()
         administrator = stack.enter_context(postgres.running(home.path / "postgres"))
         urls = asyncio.run(databases.prepare(administrator, home.keys))
+        _write_urls(home, urls, stack)
         tell(f"PostgreSQL is up, tables are current ({time.monotonic() - started:.1f} s)")
 
         bus_url = _start_bus(plan, home, urls, stack, tell)
@@ -74,6 +76,12 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
         home.address.write_text(gateway)
         stack.callback(home.address.unlink, missing_ok=True)
         yield Running(gateway, home, children)
+
+
+def _write_urls(home: Folder, urls: Mapping[str, str], stack: ExitStack) -> None:
+    home.databases.touch(mode=0o600)
+    home.databases.write_text(json.dumps(urls))
+    stack.callback(home.databases.unlink, missing_ok=True)
 
 
 def _start_bus(plan: Plan, home: Folder, urls: Mapping[str, str], stack: ExitStack, tell: Tell) -> str:

@@ -1,0 +1,121 @@
+"""`baton run` and `baton demo`: everything on this machine."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from services.console.machine import folder, running
+from services.console.machine.folder import FolderUnusable
+from services.console.machine.processes import ProcessFailed
+from services.console.machine.running import Plan, Running
+from services.console.parts.envoy import EnvoyFailed
+from services.console.parts.kafka import JarsUnavailable, KafkaFailed
+from services.console.parts.postgres import PostgresFailed
+from services.console.scenarios import beizang, report, village
+from services.console.scenarios.town import SetUpFailed
+from services.console.scenarios.voices import Refused, Voices, open_client
+from services.console.scenarios.zone import NotInTime
+
+Bus = Annotated[Literal["postgres", "kafka"], typer.Option(envvar="BUS", help="the embedded bus, or Kafka")]
+Kafka = Annotated[str | None, typer.Option(envvar="KAFKA_BOOTSTRAP", help="a Kafka that is already there")]
+Port = Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="the gateway's")]
+Data = Annotated[Path | None, typer.Option(envvar="DATA", help="the folder that keeps everything")]
+
+DEFAULT_PORT = 8080
+REPORT = folder.CHECKOUT / "build/demo/report.json"
+LOOKS_EVERY = 0.5
+# What goes wrong on a machine, each with a message for whoever sits before it.
+FAILURES = (FolderUnusable, ProcessFailed, PostgresFailed, EnvoyFailed, KafkaFailed, JarsUnavailable)
+
+console = Console(highlight=False)
+
+
+def run(
+    *, bus: Bus = "postgres", kafka_bootstrap: Kafka = None, port: Port = DEFAULT_PORT, data: Data = None
+) -> None:
+    """Run everything, with a small village loaded, until Ctrl-C; the next run goes on with its data."""
+    plan = Plan(path=data or folder.default_path(), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
+    with _told(), _until_stopped() as stopped, running.running(plan, _teller()) as up:
+        shown = asyncio.run(_load_village(up))
+        console.print(village.welcome(up.gateway, up.folder, shown), soft_wrap=True)
+        while not stopped():
+            for name in up.revive():
+                console.print(f"[yellow]{name} had died and was started again[/]")
+            time.sleep(LOOKS_EVERY)
+        console.print("stopping")
+
+
+def demo(*, bus: Bus = "postgres", kafka_bootstrap: Kafka = None, port: Port = DEFAULT_PORT) -> None:
+    """Play the real cases through the gateway, in a folder of their own, and write the situation report."""
+    with _told(), TemporaryDirectory(prefix="baton-demo-", ignore_cleanup_errors=True) as path:
+        plan = Plan(path=Path(path), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
+        with running.running(plan, _teller()) as up:
+            made = asyncio.run(_play(up, bus))
+    report.show(made, "北臧村镇", console)
+    report.write([made], REPORT)
+    console.print(f"written to {REPORT.relative_to(folder.CHECKOUT)}")
+    if failures := report.find_failures(made):
+        raise SystemExit("baton: the demo failed: " + "; ".join(failures))
+
+
+async def _load_village(up: Running) -> village.Shown:
+    async with open_client(up.gateway) as client:
+        return await village.load(Voices(client, up.folder.keys), up.folder, _teller())
+
+
+async def _play(up: Running, bus: str) -> report.Report:
+    """Play with the runner's watch beside it: what dies meanwhile is started again."""
+    async with open_client(up.gateway) as client:
+        watch = asyncio.create_task(_keep_reviving(up))
+        try:
+            return await beizang.play(Voices(client, up.folder.keys), _teller(), bus=bus)
+        finally:
+            watch.cancel()
+
+
+async def _keep_reviving(up: Running) -> None:
+    while True:
+        for name in up.revive():
+            console.print(f"[yellow]{name} had died and was started again[/]")
+        await asyncio.sleep(LOOKS_EVERY)
+
+
+def _teller() -> Callable[[str], None]:
+    started = time.monotonic()
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {line}", soft_wrap=True)
+
+    return tell
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what went wrong in one line, not in a stack."""
+    try:
+        yield
+    except (*FAILURES, SetUpFailed, Refused, NotInTime) as error:
+        raise SystemExit(f"baton: {error}") from error
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Callable[[], bool]]:
+    asked = []
+
+    def stop(number: int, _frame: object) -> None:
+        asked.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""The day of Beizang, from the ledger to every door: three villages sealed, half of the orders in groups."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from services.console.scenarios import case as cases
+from services.console.scenarios import deliveries, goods, orders, people, report, town, zone
+from services.console.scenarios.report import Report
+from services.console.scenarios.voices import Voices
+
+Tell = Callable[[str], None]
+
+
+async def play(voices: Voices, tell: Tell, *, bus: str) -> Report:
+    """Play the case and return its situation report."""
+    case = cases.load("beizang")
+    place = await town.found(case, voices)
+    tell(f"{len(case.facts.villages)} villages, {len(place.households)} households registered;"
+         f" {case.facts.shops} shops in the ledger, {len(place.outlets)} qualified")  # fmt: skip
+    await goods.list_goods(place)
+    tell(f"{len(place.products)} products on sale; {place.price_refusals} prices above their cap refused")
+    await people.gather_people(place)
+    tell(f"{case.facts.whitelisted} people on the whitelist, {len(place.vehicles)} vehicles with passes")
+
+    cut_off = datetime.now(UTC) + timedelta(seconds=case.assumed.cut_off_seconds)
+    opened = await zone.open_zone(place, [zone.slot_at(cut_off)])
+    tell(f"{', '.join(case.facts.sealed)} sealed: outlets assigned after {opened['seconds_to_assign']:.1f} s,"
+         f" channels open after {opened['seconds_to_open']:.1f} s (the field's best: 900 s)")  # fmt: skip
+    day = await orders.take_orders(place, opened)
+    tell(f"{len(day.order_ids)} orders accepted, {day.refused} refused at once,"
+         f" {len(day.group_ids)} groups, {len(day.idle)} households want nothing")  # fmt: skip
+
+    await zone.wait_until_closed(place, opened["zone_id"])
+    decided = await orders.wait_until_decided(place, day.order_ids)
+    refused = [order for order in decided if order["status"] == "refused"]
+    tell(
+        f"cut-off: {len(decided) - len(refused)} orders confirmed, {len(refused)} refused with their reasons"
+    )
+    await orders.ask_refused(place, refused)
+
+    trips = await deliveries.plan_wave(place, opened)
+    tell(f"{len(trips)} trips planned and committed")
+    await deliveries.suspend_drivers(place, trips)
+    tell(f"{case.assumed.suspended_drivers} driver tested positive: the work went to others")
+    handed = await deliveries.carry(place, opened)
+    tell(f"{handed} hand-overs recorded over three legs")
+    await deliveries.wait_until_fulfilled(place, opened)
+    return await report.gather(place, opened, day, bus=bus)
