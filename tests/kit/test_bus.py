@@ -3,9 +3,11 @@
 import asyncio
 import signal
 import sys
+import time
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
@@ -13,7 +15,7 @@ from sqlalchemy import text
 from services.kit import outbox, relay
 from services.kit.bus import postgres_tables
 from services.kit.bus.choose import bus_from
-from services.kit.bus.kafka import KafkaBus
+from services.kit.bus.kafka import SENDS_WITHIN, STOPS_WITHIN, KafkaBus
 from services.kit.bus.postgres import PostgresBus
 from services.kit.bus.transport import Bus, BusUnavailable
 from services.kit.consumer import deliver
@@ -303,6 +305,60 @@ def test_an_address_says_all_about_its_bus() -> None:
     assert bus_from("postgresql://u@h:1/bus") == PostgresBus("postgresql://u@h:1/bus")
 
 
+async def test_a_frozen_member_of_the_embedded_bus_loses_its_partitions_and_can_move_nothing(
+    embedded_bus: PostgresBus,
+) -> None:
+    bus, topic, group = PostgresBus(embedded_bus.url, frozen_after=1.0), f"t-{new_id()}", some_group()
+    await bus.make_topics([topic], within=STARTS_WITHIN)
+    async with bus.sending() as sender, bus.receiving(group=group, topics=[topic]) as frozen:
+        await sender.send([make_record(topic, "a", 1), make_record(topic, "a", 2)])
+        assert len(await fetch_all(frozen, 2)) == 2
+        async with embedded_bus.receiving(group=group, topics=[topic]) as other:
+            assert [got.sequence for got in await fetch_all(other, 2)] == [1, 2]
+            await other.commit()
+            await frozen.commit()
+            with pytest.raises(BusUnavailable):
+                await frozen.fetch(within=1)
+            await sender.send([make_record(topic, "a", 3)])
+            assert [got.sequence for got in await fetch_all(other, 1)] == [3]
+            await other.commit()
+    async with bus.receiving(group=group, topics=[topic]) as third:
+        await fetch_nothing_more(third)
+
+
+async def test_a_sender_whose_broker_hangs_gives_up_in_time_and_sends_nothing_afterwards(kafka: str) -> None:
+    broker = find_broker(kafka)
+    bus, topic = KafkaBus(kafka), f"t-{new_id()}"
+    await bus.make_topics([topic], within=STARTS_WITHIN)
+    records = [make_record(topic, "a", sequence, value=b"x" * 2000) for sequence in range(1, 101)]
+    begun = time.monotonic()
+    try:
+        with pytest.raises(BusUnavailable):
+            async with bus.sending() as sender:
+                await sender.send(records[:1])
+                broker.suspend()
+                await sender.send(records)
+        assert time.monotonic() - begun < SENDS_WITHIN + STOPS_WITHIN + 2
+    finally:
+        broker.resume()
+    async with bus.sending() as sender:
+        await sender.send(records)
+    async with bus.receiving(group=some_group(), topics=[topic]) as receiver:
+        got = [received.sequence for received in await fetch_all(receiver, 101)]
+        got += [received.sequence for received in await receiver.fetch(within=2.0)]
+    assert list(dict.fromkeys(got)) == list(range(1, 101))
+    assert got[-100:] == list(range(1, 101))
+
+
+def find_broker(kafka: str) -> psutil.Process:
+    port = f":{kafka.rpartition(':')[2]}"
+    for child in psutil.Process().children(recursive=True):
+        words = child.cmdline()
+        if "kafka.Kafka" in words and port in Path(words[-1]).read_text():
+            return child
+    pytest.skip("the broker is not this run's own, and must not be stopped")
+
+
 async def test_the_embedded_bus_deletes_what_is_older_than_seven_days_and_nothing_else(
     embedded_bus: PostgresBus,
 ) -> None:
@@ -312,7 +368,9 @@ async def test_the_embedded_bus_deletes_what_is_older_than_seven_days_and_nothin
         await sender.send([make_record(topic, "a", sequence) for sequence in range(1, 6)])
     connection = await asyncpg.connect(bus.url)
     await connection.execute(
-        "UPDATE bus_records SET sent_at = now() - interval '7 days 1 second' WHERE record_offset < 3"
+        "UPDATE bus_records SET sent_at = now() - interval '7 days 1 second'"
+        " WHERE topic = $1 AND record_offset < 3",
+        topic,
     )
     assert await postgres_tables.delete_old(connection, limit=2)
     assert not await postgres_tables.delete_old(connection, limit=2)

@@ -3,6 +3,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from services.kit import parking
 from services.kit.consumer import deliver_or_park, release
 from services.kit.database import Sessions
 from services.kit.ids import new_id
@@ -93,3 +94,24 @@ async def test_a_value_that_cannot_be_read_is_parked(sessions: Sessions) -> None
     object.__setattr__(unreadable, "value", b"{")
     await deliver_or_park(sessions, [unreadable], consumer="streets", handlers={LampLit: on_lamp_lit})
     assert [key for key, _, _ in await list_parked(sessions)] == [unreadable.key]
+
+
+async def test_a_person_sees_what_is_parked_and_why_longest_first_and_for_one_consumer(
+    sessions: Sessions,
+) -> None:
+    await make_log(sessions)
+    bad = new_id()
+    handlers = make_handlers(broken=bad)
+    for sequence in (2, 3):
+        await deliver_or_park(
+            sessions, [receive(bad, sequence=sequence)], consumer="streets", handlers=handlers
+        )
+    async with sessions() as session:
+        found = await parking.list_parked(session, "streets")
+        assert await parking.list_parked(session, "others") == []
+        assert await parking.list_parked(session, "streets", limit=1) == found[:1]
+    assert [(one.topic, one.key, one.sequence, one.name) for one in found] == [
+        ("lamps", str(bad), sequence, LampLit.name) for sequence in (2, 3)
+    ]
+    assert found[0].error.startswith("ValueError in handle")
+    assert found[1].error == "behind a parked event of its key"

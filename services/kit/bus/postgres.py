@@ -26,8 +26,6 @@ SETTLES_EVERY: Final = 1.0
 CLEANS_EVERY: Final = 60.0
 ANSWERS_WITHIN: Final = 10.0
 SETTINGS: Final = {"synchronous_commit": "on", "statement_timeout": "8000", "lock_timeout": "5000"}
-# A member that is frozen keeps its connection, and with it its partitions: the server ends that one.
-FROZEN_AFTER: Final = {"idle_session_timeout": "30000"}
 
 LOCK_HEADS = """
     SELECT topic, partition, next_offset FROM bus_heads
@@ -201,6 +199,8 @@ class PostgresBus:
     """The embedded bus in the database at `url`; it is no distributed log and must not grow into one."""
 
     url: str
+    # A member that is frozen keeps its connection, and with it its partitions: the server ends that one.
+    frozen_after: float = 30.0
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[PostgresSender]:
@@ -211,7 +211,8 @@ class PostgresBus:
     @asynccontextmanager
     async def receiving(self, *, group: str, topics: Sequence[str]) -> AsyncIterator[PostgresReceiver]:
         """Join `group`; a new group begins with the oldest record there is."""
-        async with _connected(self.url, SETTINGS | FROZEN_AFTER) as connection:
+        frozen = {"idle_session_timeout": str(int(self.frozen_after * 1000))}
+        async with _connected(self.url, SETTINGS | frozen) as connection:
             with _telling():
                 ids = {topic: await postgres_tables.join(connection, group, topic) for topic in topics}
                 shares = {
