@@ -56,6 +56,11 @@ class FaultView(BaseModel):
     code: str
     params: dict[str, Any]
 
+    @classmethod
+    def of(cls, fault: Fault) -> "FaultView":
+        """Show one reason of a refusal, as it stands in an item's own answer."""
+        return cls(pointer=fault.pointer, code=fault.code, params=dict(fault.params))
+
 
 class ProblemView(BaseModel):
     """The one form of every refusal (RFC 9457)."""
@@ -95,7 +100,7 @@ def answer(  # noqa: PLR0913 - the parts of a problem
     head = {**(headers or {}), "cache-control": "no-store"}
     if retry_after is not None:
         head["retry-after"] = str(retry_after)
-    return Response(orjson.dumps(body), status_code=status, media_type=MEDIA_TYPE, headers=head)
+    return Response(orjson.dumps(body, default=str), status_code=status, media_type=MEDIA_TYPE, headers=head)
 
 
 def of_problem(problem: Problem) -> Response:

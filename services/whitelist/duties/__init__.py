@@ -1,0 +1,1 @@
+"""Who stands at which gate and for which buildings, and when."""

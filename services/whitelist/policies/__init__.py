@@ -1,0 +1,1 @@
+"""What is asked of whoever touches the goods: dated rows for each class of zone."""
