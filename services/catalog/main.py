@@ -7,6 +7,8 @@ from services.catalog.outlets import routes as outlets
 from services.catalog.prices import routes as prices
 from services.catalog.products import routes as products
 from services.catalog.settings import CatalogSettings
+from services.catalog.stock.counts import routes as counts
+from services.catalog.stock.offers import routes as offers
 from services.kit.http import application
 
 
@@ -15,5 +17,13 @@ def create_app(settings: CatalogSettings) -> FastAPI:
     return application.create(
         settings,
         title="catalog",
-        routers=[outlets.router, emergency.router, products.router, prices.router, prices.refusals],
+        routers=[
+            outlets.router,
+            emergency.router,
+            products.router,
+            prices.router,
+            prices.refusals,
+            offers.router,
+            counts.router,
+        ],
     )

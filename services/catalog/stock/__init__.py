@@ -1,0 +1,1 @@
+"""Outlets' offers, what is on their shelves, and what is promised of it."""

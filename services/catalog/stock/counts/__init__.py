@@ -1,0 +1,1 @@
+"""What is on the shelves: counts and adjustments as the shops send them, late and repeated."""

@@ -1,0 +1,1 @@
+"""What is promised: reservations and their holds, from an order's coming to the hand-over of its goods."""

@@ -1,0 +1,1 @@
+"""What an outlet sells: its own item for a product, under the price caps."""

@@ -1,0 +1,156 @@
+"""Offers over HTTP; only the outlet itself lists, all who keep the ledger may look."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import RowMapping
+
+from services.catalog.prices.domain import Deal
+from services.catalog.stock.offers import application, queries
+from services.catalog.stock.offers.application import Listed
+from services.catalog.stock.offers.domain import Listing, Outcome
+from services.contracts import access
+from services.contracts.access import Action, Resource
+from services.kit.http.application import make_router
+from services.kit.http.idempotency import OnceOnly
+from services.kit.http.pages import Page, PagingAsked
+from services.kit.http.problems import FaultView
+from services.kit.http.tokens import Caller
+from services.kit.http.transactions import Now, Session
+
+router = make_router("/outlets/{outlet_id}/offers")
+
+Fen = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Cost = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Plu = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class DealBody(BaseModel):
+    """A real sale of the item; prices of one sale unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sold_on: date
+    sale_fen: Fen
+    purchase_fen: Cost
+
+
+class ListingBody(BaseModel):
+    """An item of the outlet for a product; the purchase excludes transport, storage and selling cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plu: Plu
+    product_id: UUID
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    grams: Annotated[int, Field(ge=1, le=1_000_000)]
+    purchase_fen: Cost
+    price_fen: Fen
+    deals: Annotated[list[DealBody], Field(max_length=60)] = []
+
+
+class ListGoods(BaseModel):
+    """Goods to be listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offers: Annotated[list[ListingBody], Field(min_length=1, max_length=500)]
+
+
+class ListedView(BaseModel):
+    """What became of one listing; a blocked offer stands but is neither shown nor sold."""
+
+    plu: str
+    offer_id: UUID | None
+    outcome: Outcome
+    is_blocked: bool | None
+    errors: list[FaultView]
+
+
+class ListedGoodsView(BaseModel):
+    """What became of each listing, in the order asked."""
+
+    items: list[ListedView]
+
+
+class OfferView(BaseModel):
+    """An offer and its shelf, in sale units."""
+
+    offer_id: UUID
+    plu: str
+    product_id: UUID
+    name: str
+    grams: int
+    purchase_fen: int
+    price_fen: int
+    cap_fen: int | None
+    is_blocked: bool
+    on_hand: int
+    reserved: int
+    available: int
+    counted_at: datetime | None
+
+
+@router.post("", response_model=ListedGoodsView, status_code=200)
+async def list_goods(  # noqa: PLR0913 - what the framework gives
+    outlet_id: UUID, body: ListGoods, *, caller: Caller, session: Session, now: Now, once: OnceOnly
+) -> Response:
+    """List goods under the price caps; one above its cap is refused alone, with the rule and the cap."""
+    access.require(caller, Action.SELL, Resource(outlet_id=outlet_id))
+    wanted = [_read(one) for one in body.offers]
+    listed = await application.list_goods(session, outlet_id, wanted, now)
+    items = [_item(place, one) for place, one in enumerate(listed)]
+    return await once.accept(ListedGoodsView(items=items), status=200)
+
+
+@router.get("")
+async def list_offers(
+    outlet_id: UUID, caller: Caller, session: Session, paging: PagingAsked
+) -> Page[OfferView]:
+    """List an outlet's offers with their shelves, oldest first."""
+    access.require(caller, Action.READ_LEDGER, Resource(outlet_id=outlet_id))
+    rows = await queries.list_offers(session, outlet_id, after=paging.after, limit=paging.limit + 1)
+    return paging.page(rows, _view, row_id=lambda row: row["offer_id"])
+
+
+def _read(body: ListingBody) -> Listing:
+    deals = tuple(Deal(deal.sold_on, deal.sale_fen, deal.purchase_fen) for deal in body.deals)
+    return Listing(**body.model_dump(exclude={"deals"}), deals=deals)
+
+
+def _item(place: int, listed: Listed) -> ListedView:
+    errors = []
+    if listed.code:
+        field = {
+            "catalog.price_above_cap": "price_fen",
+            "catalog.product_unknown": "product_id",
+        }.get(listed.code, "plu")
+        errors.append(FaultView(pointer=f"/offers/{place}/{field}", code=listed.code, params=_facts(listed)))
+    return ListedView(
+        plu=listed.plu,
+        offer_id=listed.offer.offer_id if listed.offer else None,
+        outcome=listed.outcome,
+        is_blocked=listed.offer.is_blocked if listed.offer else None,
+        errors=errors,
+    )
+
+
+def _facts(listed: Listed) -> dict[str, Any]:
+    cap = listed.refusal.decision.cap if listed.refusal else None
+    if listed.refusal is None or cap is None:
+        return {}
+    return {
+        "price_fen": listed.refusal.decision.price_fen,
+        "cap_fen": cap.cap_fen,
+        "rule_id": cap.rule.rule_id,
+        "rule_version": cap.rule.version,
+        "legal_ref": cap.rule.legal_ref,
+    }
+
+
+def _view(row: RowMapping) -> OfferView:
+    shown = {name: row[name] for name in OfferView.model_fields if name != "available"}
+    return OfferView(**shown, available=max(0, row["on_hand"] - row["reserved"]))
