@@ -173,6 +173,12 @@ def require(
     raise Forbidden("kit.forbidden", "This caller may not do this here")
 
 
+def require_somewhere(caller: Caller, action: Action) -> None:
+    """Raise `Forbidden` where no role of the caller has this action anywhere; a batch asks for each item."""
+    if not any(role in caller.roles for role, _ in GRANTS[action]):
+        raise Forbidden("kit.forbidden", "This caller may not do this here")
+
+
 def _reaches(caller: Caller, role: Role, reach: Reach, resource: Resource, relation: Relation | None) -> bool:
     match reach:
         case Reach.EVERYWHERE:

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -90,6 +92,10 @@ class Master:
             return aes_key_unwrap(self._key, wrapped)
         except InvalidUnwrap as error:
             raise MasterKeyUnusable("the vault's keys were wrapped by another master key") from error
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 bytes for another use of this key (HKDF, RFC 5869); they tell nothing of it."""
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,43 @@
 """What orders does when others have said something; one handler gets at most one event of a key."""
 
-from services.kit.consumer import Handlers
+from collections.abc import Sequence
+from datetime import datetime
 
-HANDLERS: Handlers = {}
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.catalog import ZoneSupplied
+from services.contracts.dispatch import SlotCapacityStated
+from services.contracts.whitelist import DutyStated
+from services.kit.consumer import Handlers
+from services.kit.event import Arrived
+from services.orders.register import application as register
+from services.orders.zones import application as zones
+
+
+async def on_duty_stated(
+    session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]], now: datetime
+) -> None:
+    """Know the stewards of buildings; a zone that waited for one may open."""
+    building_ids = await register.keep_duties(session, arrivals, now)
+    await zones.attend(session, building_ids, now=now)
+
+
+async def on_zone_supplied(
+    session: AsyncSession, arrivals: Sequence[Arrived[ZoneSupplied]], now: datetime
+) -> None:
+    """Know who supplies a zone and what it lacks."""
+    await zones.keep_supply(session, arrivals, now)
+
+
+async def on_slot_capacity_stated(
+    session: AsyncSession, arrivals: Sequence[Arrived[SlotCapacityStated]], now: datetime
+) -> None:
+    """Know how many portions a slot can carry."""
+    await zones.keep_capacity(session, arrivals, now)
+
+
+HANDLERS: Handlers = {
+    DutyStated: on_duty_stated,
+    ZoneSupplied: on_zone_supplied,
+    SlotCapacityStated: on_slot_capacity_stated,
+}

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row as Found
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -14,7 +12,7 @@ from sqlmodel import col, select
 from services.kit.errors import NotFound
 from services.kit.ids import new_id
 from services.orders.register.domain import Home
-from services.orders.register.tables import AreaRow, HouseholdRow
+from services.orders.register.tables import AreaRow, CertificateRow, HouseholdRow
 
 # One import of the tree at a time: two that plant the same code would otherwise meet in the unique index.
 LOCK_TREE = text("SELECT pg_advisory_xact_lock(hashtextextended('orders.areas', 0))")
@@ -44,7 +42,7 @@ RESTATE = text("""
           WHERE area_id = ANY(CAST(:area_ids AS uuid[])) OR parent_id = ANY(CAST(:area_ids AS uuid[]))
           ORDER BY area_id FOR UPDATE) AS locked
     WHERE area.area_id = locked.area_id
-    RETURNING area.*
+    RETURNING area.area_id
 """)
 SAVE_HOUSEHOLDS = text("""
     INSERT INTO households (household_id, external_id, building_id, community_id, persons, sealed)
@@ -60,12 +58,6 @@ FIND_HOMES = text("""
     SELECT household.household_id, household.building_id, household.community_id, area.path
     FROM households AS household JOIN areas AS area ON area.area_id = household.building_id
     WHERE household.household_id = ANY(CAST(:household_ids AS uuid[]))
-""")
-IS_ON_DUTY = text("""
-    SELECT EXISTS (
-        SELECT FROM building_stewards JOIN duties USING (duty_id)
-        WHERE building_id = :building_id AND person_id = :person_id AND starts_at <= :now AND :now < ends_at
-    )
 """)
 NOTE_READ = text("""
     INSERT INTO personal_reads (read_id, household_id, reader, purpose)
@@ -95,6 +87,14 @@ async def find_areas(
     """Return the areas of these codes or ids."""
     wanted = col(AreaRow.code).in_(set(codes)) | col(AreaRow.area_id).in_(set(ids))
     return list((await session.execute(select(AreaRow).where(wanted))).scalars())
+
+
+async def list_children(
+    session: AsyncSession, parent_ids: Iterable[UUID], *, level: str
+) -> Sequence[AreaRow]:
+    """Return the areas of one level right below others."""
+    wanted = select(AreaRow).where(col(AreaRow.parent_id).in_(set(parent_ids)), AreaRow.level == level)
+    return (await session.execute(wanted.order_by(col(AreaRow.area_id)))).scalars().all()
 
 
 async def list_areas(
@@ -142,9 +142,13 @@ async def set_class(session: AsyncSession, area_ids: Iterable[UUID], zone_class:
     await session.execute(SET_CLASS, {"area_ids": sorted(area_ids), "zone_class": zone_class})
 
 
-async def restate_areas(session: AsyncSession, area_ids: Iterable[UUID]) -> Sequence[Found[Any]]:
+async def restate_areas(session: AsyncSession, area_ids: Iterable[UUID]) -> Sequence[AreaRow]:
     """Draw the next sequence of the areas and of their children, in key order, and return them whole."""
-    return (await session.execute(RESTATE, {"area_ids": sorted(area_ids)})).all()
+    drawn = await session.execute(RESTATE, {"area_ids": sorted(area_ids)})
+    wanted = select(AreaRow).where(col(AreaRow.area_id).in_(drawn.scalars().all()))
+    ordered = wanted.order_by(col(AreaRow.area_id))
+    fresh = await session.execute(ordered, execution_options={"populate_existing": True})
+    return fresh.scalars().all()
 
 
 async def lock_households(session: AsyncSession, external_ids: Iterable[str]) -> Mapping[str, HouseholdRow]:
@@ -171,12 +175,20 @@ async def save_households(session: AsyncSession, households: Sequence[Sealed]) -
     )
 
 
-async def get_household(session: AsyncSession, household_id: UUID) -> HouseholdRow:
+async def get_household(session: AsyncSession, household_id: UUID, *, lock: bool = False) -> HouseholdRow:
     """Return a household, sealed as it lies; raise `NotFound` where there is none."""
-    found = await session.get(HouseholdRow, household_id)
+    found = await session.get(HouseholdRow, household_id, with_for_update=lock or None)
     if found is None:
         raise NotFound("kit.not_found", "Nothing is found here")
     return found
+
+
+async def get_path(session: AsyncSession, building_id: UUID) -> tuple[UUID, ...]:
+    """Return a building's path from the root; raise `NotFound` where there is no such area."""
+    found = await session.get(AreaRow, building_id)
+    if found is None:
+        raise NotFound("kit.not_found", "Nothing is found here")
+    return tuple(found.path)
 
 
 async def list_households(
@@ -199,18 +211,16 @@ async def find_homes(session: AsyncSession, household_ids: Iterable[UUID]) -> Ma
     }
 
 
-async def is_steward_on_duty(
-    session: AsyncSession, *, person_id: UUID, building_id: UUID, now: datetime
-) -> bool:
-    """Say whether a person is a steward on duty for a building at this moment."""
-    given = {"person_id": person_id, "building_id": building_id, "now": now}
-    return bool((await session.execute(IS_ON_DUTY, given)).scalar_one())
-
-
 async def note_read(session: AsyncSession, household_id: UUID, *, reader: str, purpose: str) -> None:
     """Keep for ever who reads a household's personal data, and for what."""
     given = {"read_id": new_id(), "household_id": household_id, "reader": reader, "purpose": purpose}
     await session.execute(NOTE_READ, given)
+
+
+async def find_certificate(session: AsyncSession, scope_id: UUID) -> CertificateRow | None:
+    """Return the certificate of a scope whose key was destroyed."""
+    wanted = select(CertificateRow).where(CertificateRow.scope_id == scope_id)
+    return (await session.execute(wanted)).scalar_one_or_none()
 
 
 async def erase_household(session: AsyncSession, household_id: UUID, now: datetime) -> None:

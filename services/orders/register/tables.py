@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Uuid
 from sqlmodel import Field
 
+from services.contracts.values import Point, ZoneClass
 from services.orders.rows import Row
 
 
@@ -24,6 +25,18 @@ class AreaRow(Row, table=True):
     head_count: int
     zone_class: str | None
     sequence: int
+
+    @property
+    def gate(self) -> Point | None:
+        """Return where the area's gate is, if it has one."""
+        if self.gate_lat is None or self.gate_lon is None:
+            return None
+        return Point(lat=self.gate_lat, lon=self.gate_lon)
+
+    @property
+    def own_class(self) -> ZoneClass | None:
+        """Return the regime set on the area itself."""
+        return ZoneClass(self.zone_class) if self.zone_class else None
 
 
 class HouseholdRow(Row, table=True):

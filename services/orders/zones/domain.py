@@ -66,6 +66,20 @@ def judge_readiness(
     )
 
 
+def find_slot_faults(slots: Iterable[tuple[datetime, datetime, datetime]]) -> Iterable[tuple[int, str, str]]:
+    """Yield place, field and code of every slot whose cut-off is not before its start, or that ends by it."""
+    for place, (cut_off_at, starts_at, ends_at) in enumerate(slots):
+        if cut_off_at >= starts_at:
+            yield place, "cut_off_at", "orders.cut_off_not_before_start"
+        if starts_at >= ends_at:
+            yield place, "ends_at", "orders.slot_without_length"
+
+
+def over_by(*, capacity: int | None, taken: int) -> int:
+    """Return by how many portions a slot's taken exceeds a capacity that was lowered afterwards."""
+    return max(0, taken - capacity) if capacity is not None else 0
+
+
 def seconds_to_open(*, activated_at: datetime, opened_at: datetime) -> float:
     """Return the seconds from the commander's call to open channels (the field's best: 15 minutes)."""
     return (opened_at - activated_at).total_seconds()

@@ -39,7 +39,6 @@ class ZoneRow(Row, table=True):
     supplied_at: datetime | None = Field(sa_type=MOMENT)
     seconds_to_assign: float | None
     missing: list[dict[str, Any]] = Field(sa_type=JSONB)
-    outlets: list[dict[str, Any]] = Field(sa_type=JSONB)
     created_at: datetime = Field(sa_type=MOMENT)
     activated_at: datetime | None = Field(sa_type=MOMENT)
     opened_at: datetime | None = Field(sa_type=MOMENT)

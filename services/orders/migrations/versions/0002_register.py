@@ -114,7 +114,6 @@ ZONES = (
         supplied_at timestamptz,
         seconds_to_assign double precision CHECK (seconds_to_assign >= 0),
         missing jsonb NOT NULL DEFAULT '[]',
-        outlets jsonb NOT NULL DEFAULT '[]',
         created_at timestamptz NOT NULL,
         activated_at timestamptz,
         opened_at timestamptz,

@@ -1,0 +1,188 @@
+"""Opening and closing a zone: what is checked, what is written, what the others are told."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.orders import AreaLevel, ZoneClosed, ZoneOpened
+from services.contracts.values import Community, OutletKind, Pin, Slot, ZoneClass
+from services.kit import outbox, vault
+from services.kit.errors import Conflict, Fault, Rejected
+from services.kit.ids import new_id
+from services.kit.vault import Master
+from services.orders.register import application as register
+from services.orders.register import queries as register_queries
+from services.orders.register.tables import AreaRow
+from services.orders.zones import changes, queries
+from services.orders.zones.tables import IncidentRow, SlotRow, ZoneRow
+
+TITLES: Final = {
+    "orders.gate_missing": "A community of the zone has no gate where goods can be handed over",
+    "orders.community_in_other_zone": "A community of the zone lies in another active zone",
+    "orders.building_not_in_zone": "A bare building does not belong to the zone",
+    "orders.incident_unknown": "There is no such incident to join",
+    "orders.incident_closed": "The incident is closed",
+    "orders.supply_policy_missing": "No valid policy says which kinds of outlets such a zone needs",
+    "orders.zone_too_large": "The zone is too large to be told of at once; make several",
+}
+# What an event may hold is 64 KB; the rest is left to its envelope.
+LARGEST_EVENT: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The call to open: an incident (an id joins one, a title makes one), what is pinned, what is bare."""
+
+    incident_id: UUID | None
+    incident_title: str | None
+    pinned_outlets: tuple[Pin, ...]
+    pinned_vehicles: tuple[Pin, ...]
+    bare_building_ids: tuple[UUID, ...]
+
+
+async def activate_zone(
+    session: AsyncSession, zone: ZoneRow, call: Call, *, master: Master, now: datetime
+) -> UUID:
+    """Seal a locked zone's communities and tell the others; return the incident it belongs to."""
+    if zone.status != "prepared":
+        raise Conflict("orders.zone_already_activated", "The zone was activated before")
+    community_ids = await queries.list_communities(session, zone.zone_id)
+    # Locked first: of two zones that want the same community, the second sees the first.
+    await changes.lock_communities(session, community_ids)
+    communities = await register_queries.find_areas(session, ids=community_ids)
+    buildings = await register_queries.list_children(session, community_ids, level=AreaLevel.BUILDING)
+    incident = await queries.find_incident(session, call.incident_id, lock=True) if call.incident_id else None
+    kinds = await queries.find_needed_kinds(session, zone.zone_class, now=now)
+    _refuse(
+        [
+            *_gate_faults(communities),
+            *await _sealed_elsewhere(session, community_ids),
+            *_bare_faults(call, buildings),
+            *_incident_faults(call, incident),
+            *(() if kinds else [Fault("", "orders.supply_policy_missing", {"zone_class": zone.zone_class})]),
+        ]
+    )
+
+    incident_id = incident.incident_id if incident else await _make_incident(session, zone, call, master, now)
+    slots = await queries.list_slots(session, [zone.zone_id])
+    households = await queries.count_households(session, community_ids)
+    opened = ZoneOpened(
+        zone_id=zone.zone_id,
+        incident_id=incident_id,
+        title=zone.title,
+        zone_class=ZoneClass(zone.zone_class),
+        path=tuple(zone.path),
+        communities=_tell_communities(communities, buildings, households),
+        slots=tuple(map(_tell_slot, slots)),
+        needed_kinds=tuple(OutletKind(kind) for kind in kinds or ()),
+        pinned_outlets=call.pinned_outlets,
+        pinned_vehicles=call.pinned_vehicles,
+        activated_at=now,
+    )
+    if len(opened.model_dump_json().encode()) > LARGEST_EVENT:
+        _refuse([Fault("", "orders.zone_too_large", {"buildings": len(buildings)})])
+    bare = set(call.bare_building_ids)
+    sequence = await changes.activate(session, zone, incident_id, now=now)
+    await changes.keep_buildings(
+        session, zone.zone_id, [(each.area_id, each.area_id in bare) for each in buildings]
+    )
+    await changes.keep_pins(session, zone.zone_id, "outlet", call.pinned_outlets)
+    await changes.keep_pins(session, zone.zone_id, "vehicle", call.pinned_vehicles)
+    await register.seal_areas(session, community_ids, opened.zone_class)
+    await outbox.add(session, opened, sequence=sequence)
+    return incident_id
+
+
+async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> None:
+    """Take no more orders in a locked zone and lift its communities' regime; what is confirmed comes."""
+    if zone.status == "prepared" or zone.incident_id is None:
+        raise Conflict("orders.zone_not_activated", "The zone was never activated")
+    if zone.status == "closed":
+        raise Conflict("orders.zone_closed", "The zone is closed already")
+    community_ids = await queries.list_communities(session, zone.zone_id)
+    sequence = await changes.close(session, zone, reason=reason, now=now)
+    await register.seal_areas(session, community_ids, None)
+    closed = ZoneClosed(zone_id=zone.zone_id, incident_id=zone.incident_id)
+    await outbox.add(session, closed, sequence=sequence)
+
+
+async def _make_incident(
+    session: AsyncSession, zone: ZoneRow, call: Call, master: Master, now: datetime
+) -> UUID:
+    incident_id = new_id()
+    title = call.incident_title or zone.title
+    session.add(
+        IncidentRow(incident_id=incident_id, title=title, status="open", opened_at=now, closed_at=None)
+    )
+    await session.flush()
+    await vault.make_keys(session, master, [incident_id])
+    return incident_id
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    """Raise one refusal with every fault named; its code is the first one's."""
+    if faults:
+        raise Rejected(faults[0].code, TITLES[faults[0].code], faults=faults)
+
+
+def _gate_faults(communities: Iterable[AreaRow]) -> Iterable[Fault]:
+    for community in communities:
+        if community.gate is None:
+            facts = {"community_id": community.area_id, "title": community.title}
+            yield Fault("", "orders.gate_missing", facts)
+
+
+async def _sealed_elsewhere(session: AsyncSession, community_ids: Sequence[UUID]) -> Sequence[Fault]:
+    sealings = await queries.find_sealings(session, community_ids)
+    return [
+        Fault(
+            "",
+            "orders.community_in_other_zone",
+            {"community_id": community_id, "zone_id": sealing.zone_id},
+        )
+        for community_id, sealing in sorted(sealings.items())
+    ]
+
+
+def _bare_faults(call: Call, buildings: Iterable[AreaRow]) -> Iterable[Fault]:
+    known = {building.area_id for building in buildings}
+    for place, building_id in enumerate(call.bare_building_ids):
+        if building_id not in known:
+            yield Fault(f"/bare_building_ids/{place}", "orders.building_not_in_zone")
+
+
+def _incident_faults(call: Call, incident: IncidentRow | None) -> Iterable[Fault]:
+    if call.incident_id and incident is None:
+        yield Fault("/incident_id", "orders.incident_unknown")
+    if incident and incident.status == "closed":
+        yield Fault("/incident_id", "orders.incident_closed")
+
+
+def _tell_communities(
+    communities: Iterable[AreaRow], buildings: Iterable[AreaRow], households: Mapping[UUID, int]
+) -> tuple[Community, ...]:
+    below: dict[UUID | None, list[UUID]] = {}
+    for building in buildings:
+        below.setdefault(building.parent_id, []).append(building.area_id)
+    return tuple(
+        Community(
+            community_id=community.area_id,
+            name=community.title,
+            gate=community.gate,
+            head_count=community.head_count,
+            households=households.get(community.area_id, 0),
+            building_ids=tuple(below.get(community.area_id, ())),
+        )
+        for community in communities
+        if community.gate
+    )
+
+
+def _tell_slot(slot: SlotRow) -> Slot:
+    return Slot(
+        slot_id=slot.slot_id, starts_at=slot.starts_at, ends_at=slot.ends_at, cut_off_at=slot.cut_off_at
+    )
