@@ -1,11 +1,33 @@
 """The API process of dispatch."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
+from services.dispatch.crew.routes import router as crew_router
+from services.dispatch.fleet.routes import router as fleet_router
+from services.dispatch.loads.marks import Marks
+from services.dispatch.loads.routes import load_router, portion_router
+from services.dispatch.passes.routes import router as passes_router
 from services.dispatch.settings import DispatchSettings
 from services.kit.http import application
+from services.kit.vault import Master
 
 
 def create_app(settings: DispatchSettings) -> FastAPI:
     """Build dispatch's application; nothing connects before its first request."""
-    return application.create(settings, title="dispatch", routers=[])
+    return application.create(
+        settings,
+        title="dispatch",
+        routers=[fleet_router, passes_router, crew_router, load_router, portion_router],
+        background=[keep_marks],
+    )
+
+
+@asynccontextmanager
+async def keep_marks(app: FastAPI) -> AsyncIterator[None]:
+    """Know how labels and PINs are made; without a master key the process does not start."""
+    settings: DispatchSettings = app.state.settings
+    app.state.marks = Marks(Master.of_file(settings.master_key).derive("dispatch.marks"))
+    yield

@@ -4,4 +4,4 @@ from services.kit.settings import ServiceSettings
 
 
 class DispatchSettings(ServiceSettings):
-    """Variables with the prefix `BATON_`."""
+    """Variables with the prefix `BATON_`; labels and PINs are made under its master key."""

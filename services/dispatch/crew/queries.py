@@ -1,0 +1,159 @@
+"""SQL of clearances, duties and heartbeats."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from services.contracts.access import Role
+from services.contracts.values import ZoneClass
+from services.contracts.whitelist import DutyStated, Heartbeat
+from services.dispatch.crew.domain import CrewClearance, Duty
+from services.dispatch.crew.tables import CrewRow
+from services.dispatch.rows import to_json
+from services.kit.event import Arrived
+
+PROJECT = text("""
+    INSERT INTO crew (person_id, sequence, role, sealed_until, controlled_until, precaution_until,
+                      is_suspended, codes)
+    SELECT person_id, sequence, role, sealed_until, controlled_until, precaution_until, is_suspended,
+           ARRAY(SELECT jsonb_array_elements_text(codes))
+    FROM jsonb_to_recordset(CAST(:people AS jsonb)) AS row (
+        person_id uuid, sequence bigint, role text, sealed_until timestamptz, controlled_until timestamptz,
+        precaution_until timestamptz, is_suspended boolean, codes jsonb
+    )
+    ORDER BY person_id
+    ON CONFLICT (person_id) DO UPDATE SET
+        sequence = excluded.sequence, role = excluded.role, sealed_until = excluded.sealed_until,
+        controlled_until = excluded.controlled_until, precaution_until = excluded.precaution_until,
+        is_suspended = excluded.is_suspended, codes = excluded.codes
+    WHERE crew.sequence < excluded.sequence
+    RETURNING person_id
+""")
+PROJECT_DUTIES = text("""
+    INSERT INTO duties (duty_id, sequence, person_id, role, community_id, building_ids, starts_at, ends_at)
+    SELECT duty_id, sequence, person_id, role, community_id,
+           ARRAY(SELECT CAST(id AS uuid) FROM jsonb_array_elements_text(building_ids) AS id),
+           starts_at, ends_at
+    FROM jsonb_to_recordset(CAST(:duties AS jsonb)) AS row (
+        duty_id uuid, sequence bigint, person_id uuid, role text, community_id uuid, building_ids jsonb,
+        starts_at timestamptz, ends_at timestamptz
+    )
+    ORDER BY duty_id
+    ON CONFLICT (duty_id) DO UPDATE SET
+        sequence = excluded.sequence, person_id = excluded.person_id, role = excluded.role,
+        community_id = excluded.community_id, building_ids = excluded.building_ids,
+        starts_at = excluded.starts_at, ends_at = excluded.ends_at
+    WHERE duties.sequence < excluded.sequence
+""")
+BEAT = text("""
+    INSERT INTO whitelist_beats (partition, beat_at)
+    SELECT partition, max(beat_at)
+    FROM unnest(CAST(:partitions AS smallint[]), CAST(:beats AS timestamptz[])) AS row (partition, beat_at)
+    GROUP BY partition ORDER BY partition
+    ON CONFLICT (partition) DO UPDATE SET beat_at = excluded.beat_at
+    WHERE whitelist_beats.beat_at < excluded.beat_at
+""")
+# Shared among those who assign and hand over; who suspends a person waits for them, and they for him.
+LOCK = text("""
+    SELECT * FROM crew WHERE person_id = ANY(CAST(:person_ids AS uuid[])) ORDER BY person_id FOR SHARE
+""")
+LIST_CLEARED_DRIVERS = text("""
+    SELECT * FROM crew WHERE role = 'driver' AND NOT is_suspended
+      AND greatest(sealed_until, controlled_until, precaution_until) > :now
+""")
+FIND_DUTIES = text("SELECT * FROM duties WHERE person_id = :person_id AND ends_at > :since")
+
+
+async def project(
+    session: AsyncSession, people: Iterable[tuple[CrewClearance, Sequence[str], int]]
+) -> set[UUID]:
+    """Write what whitelist says of people, each at its sequence; return those of whom it was news."""
+    rows = [
+        {
+            "person_id": clearance.person_id,
+            "sequence": sequence,
+            "role": clearance.role,
+            **{f"{zone_class}_until": clearance.valid_until.get(zone_class) for zone_class in ZoneClass},
+            "is_suspended": clearance.is_suspended,
+            "codes": list(codes),
+        }
+        for clearance, codes, sequence in people
+    ]
+    return set((await session.execute(PROJECT, {"people": to_json(rows)})).scalars())
+
+
+async def project_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> None:
+    """Write the newest word on each duty."""
+    rows = [{**arrived.event.model_dump(), "sequence": arrived.sequence} for arrived in arrivals]
+    await session.execute(PROJECT_DUTIES, {"duties": to_json(rows)})
+
+
+async def note_beats(session: AsyncSession, beats: Sequence[Heartbeat]) -> None:
+    """Note when each partition was last heard of."""
+    given = {"partitions": [beat.partition for beat in beats], "beats": [beat.beat_at for beat in beats]}
+    await session.execute(BEAT, given)
+
+
+async def find_beats(session: AsyncSession) -> dict[int, datetime]:
+    """Return when each partition was last heard of."""
+    rows = await session.execute(text("SELECT partition, beat_at FROM whitelist_beats"))
+    return {row.partition: row.beat_at for row in rows}
+
+
+async def lock_clearances(session: AsyncSession, person_ids: Iterable[UUID]) -> dict[UUID, CrewClearance]:
+    """Hold what is known of people until the transaction ends; nobody is suspended meanwhile."""
+    found = await session.execute(LOCK, {"person_ids": sorted(set(person_ids))})
+    return {row.person_id: _clearance_of(row) for row in found}
+
+
+async def list_cleared_drivers(session: AsyncSession, now: datetime) -> list[CrewClearance]:
+    """Return the drivers who are cleared for any class of zone now."""
+    return [_clearance_of(row) for row in await session.execute(LIST_CLEARED_DRIVERS, {"now": now})]
+
+
+async def list_crew(session: AsyncSession, *, limit: int, after: UUID | None) -> list[CrewRow]:
+    """Return a page of the crew, one more than the limit."""
+    asked = select(CrewRow).order_by(col(CrewRow.person_id)).limit(limit + 1)
+    if after:
+        asked = asked.where(col(CrewRow.person_id) > after)
+    return list((await session.execute(asked)).scalars())
+
+
+async def find_duties(session: AsyncSession, person_id: UUID, *, since: datetime) -> list[Duty]:
+    """Return a person's duties that were not over at `since`."""
+    rows = await session.execute(FIND_DUTIES, {"person_id": person_id, "since": since})
+    return [
+        Duty(
+            person_id=row.person_id,
+            role=Role(row.role),
+            community_id=row.community_id,
+            building_ids=frozenset(row.building_ids),
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+        )
+        for row in rows
+    ]
+
+
+def valid_until_of(row: CrewRow | Row[Any]) -> Mapping[ZoneClass, datetime]:
+    """Return until when a person is cleared, for those classes that have a moment."""
+    moments = {
+        ZoneClass.SEALED: row.sealed_until,
+        ZoneClass.CONTROLLED: row.controlled_until,
+        ZoneClass.PRECAUTION: row.precaution_until,
+    }
+    return {zone_class: until for zone_class, until in moments.items() if until is not None}
+
+
+def _clearance_of(row: Row[Any]) -> CrewClearance:
+    return CrewClearance(
+        person_id=row.person_id,
+        role=Role(row.role),
+        valid_until=valid_until_of(row),
+        is_suspended=row.is_suspended,
+    )

@@ -1,0 +1,1 @@
+"""Vehicles, and how many household portions they can carry in a slot."""

@@ -1,0 +1,102 @@
+"""How confirmed orders become loads, load units and portions. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain
+from uuid import UUID
+
+from services.contracts.orders import Form
+from services.contracts.values import GivenLine
+
+
+class UnitKind(StrEnum):
+    """What goods travel in."""
+
+    CRATE = "crate"
+    SACK = "sack"
+    TOTE = "tote"
+    HOUSEHOLD_BAG = "household_bag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLine:
+    """So many sale units of a product in a load unit; `grams` is the mass of one."""
+
+    line: int
+    product_id: UUID
+    name: str
+    quantity: int
+    grams: int
+
+
+@dataclass(slots=True)
+class Unit:
+    """A bag being filled."""
+
+    lines: list[UnitLine] = field(default_factory=list)
+
+    @property
+    def grams(self) -> int:
+        """Return what the unit weighs."""
+        return sum(line.quantity * line.grams for line in self.lines)
+
+
+def split_by_outlet(lines: Iterable[GivenLine]) -> dict[UUID, list[GivenLine]]:
+    """Return the lines of an order by the outlet that gives them: each makes one load."""
+    by_outlet: defaultdict[UUID, list[GivenLine]] = defaultdict(list)
+    for line in lines:
+        by_outlet[line.outlet_id].append(line)
+    return dict(by_outlet)
+
+
+def pack(lines: Sequence[GivenLine], *, bag_g: int) -> list[Unit]:
+    """Fill bags of at most `bag_g` grams, heaviest units first; what is heavier alone has a bag of its own.
+
+    Every sale unit is in exactly one bag, and the same lines always make the same bags.
+    """
+    bags: list[Unit] = []
+    for line in sorted(lines, key=lambda line: (-line.grams, line.line, line.offer_id)):
+        wanted = UnitLine(
+            line=line.line,
+            product_id=line.product_id,
+            name=line.name,
+            quantity=line.quantity,
+            grams=line.grams,
+        )
+        left = line.quantity
+        for bag in bags:
+            left -= _put(bag, wanted, left, bag_g=bag_g)
+        while left:
+            bags.append(Unit())
+            left -= _put(bags[-1], wanted, left, bag_g=bag_g) or _put_one(bags[-1], wanted)
+    return bags
+
+
+def unit_kind(form: Form) -> UnitKind:
+    """Return what a form of delivery travels in."""
+    return UnitKind.HOUSEHOLD_BAG if form is Form.BAGGED else UnitKind.CRATE
+
+
+def is_complete(*, expected: int | None, confirmed: int) -> bool:
+    """Say whether every order of a wave is there: the closing has said how many, and so many are."""
+    return expected is not None and confirmed >= expected
+
+
+def area_path(zone_path: Iterable[UUID], *ids: UUID) -> tuple[UUID, ...]:
+    """Return everything of the tree that a load lies in, known from its zone and from itself."""
+    return tuple(dict.fromkeys(chain(zone_path, ids)))
+
+
+def _put(bag: Unit, line: UnitLine, quantity: int, *, bag_g: int) -> int:
+    room = bag_g - bag.grams
+    fitting = quantity if not line.grams else min(quantity, max(room, 0) // line.grams)
+    if fitting:
+        bag.lines.append(replace(line, quantity=fitting))
+    return fitting
+
+
+def _put_one(bag: Unit, line: UnitLine) -> int:
+    bag.lines.append(replace(line, quantity=1))
+    return 1

@@ -1,0 +1,68 @@
+"""The rows of loads, their units and portions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from services.dispatch.rows import Row
+
+
+def moment() -> Any:
+    """Return the column of a moment that may not have come yet."""
+    return Field(default=None, sa_type=DateTime(timezone=True))
+
+
+class LoadRow(Row, table=True):
+    """What one outlet packs for one order; the moments are when the last of its units passed a leg."""
+
+    __tablename__ = "loads"
+
+    load_id: UUID = Field(primary_key=True)
+    sequence: int
+    order_id: UUID
+    outlet_id: UUID
+    incident_id: UUID
+    zone_id: UUID
+    slot_id: UUID
+    community_id: UUID
+    building_id: UUID
+    household_id: UUID
+    form: str
+    grams: int
+    pieces: int
+    touched_at: datetime | None = moment()
+    picked_up_at: datetime | None = moment()
+    at_gate_at: datetime | None = moment()
+    delivered_at: datetime | None = moment()
+    withdrawn_at: datetime | None = moment()
+    leg: int
+
+
+class LoadUnitRow(Row, table=True):
+    """A bag, crate, sack or tote."""
+
+    __tablename__ = "load_units"
+
+    load_unit_id: UUID = Field(primary_key=True)
+    load_id: UUID
+    number: int
+    kind: str
+    grams: int
+    lines: list[dict[str, Any]] = Field(sa_type=JSONB)
+
+
+class PortionRow(Row, table=True):
+    """What a household gets of a load."""
+
+    __tablename__ = "portions"
+
+    portion_id: UUID = Field(primary_key=True)
+    sequence: int
+    load_id: UUID
+    order_id: UUID
+    household_id: UUID
+    delivered_at: datetime | None = moment()

@@ -1,0 +1,77 @@
+"""What is told of loads, their units and portions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from services.dispatch.loads.domain import UnitKind
+from services.dispatch.loads.tables import LoadRow, LoadUnitRow
+
+
+class UnitLineView(BaseModel):
+    """So many sale units of a product; `grams` is the mass of one."""
+
+    line: int
+    product_id: UUID
+    name: str
+    quantity: int
+    grams: int
+
+
+class LoadUnitView(BaseModel):
+    """A bag, crate, sack or tote: what is in it and what it weighs."""
+
+    load_unit_id: UUID
+    load_id: UUID
+    number: int
+    kind: UnitKind
+    grams: int
+    lines: list[UnitLineView]
+
+    @classmethod
+    def of(cls, unit: LoadUnitRow) -> "LoadUnitView":
+        """Return a unit as it is told."""
+        return cls.model_validate(unit.model_dump())
+
+
+class LoadView(BaseModel):
+    """What one outlet packs for one order, and which leg all of it has passed (0: none, 3: delivered)."""
+
+    load_id: UUID
+    order_id: UUID
+    outlet_id: UUID
+    incident_id: UUID
+    zone_id: UUID
+    slot_id: UUID
+    community_id: UUID
+    building_id: UUID
+    form: str
+    grams: int
+    pieces: int
+    leg: int
+    touched_at: datetime | None
+    picked_up_at: datetime | None
+    at_gate_at: datetime | None
+    delivered_at: datetime | None
+    withdrawn_at: datetime | None
+    units: list[LoadUnitView]
+
+    @classmethod
+    def of(cls, load: LoadRow, units: Sequence[LoadUnitRow]) -> "LoadView":
+        """Return a load as it is told; the household behind it is not."""
+        known = load.model_dump(exclude={"sequence", "household_id"})
+        return cls(**known, units=[LoadUnitView.of(unit) for unit in units])
+
+
+class PortionView(BaseModel):
+    """What a household gets of a load; the PIN is for its own eyes, and bears five wrong tries."""
+
+    portion_id: UUID
+    order_id: UUID
+    load_id: UUID
+    leg: int
+    delivered_at: datetime | None
+    pin: str | None
+    pin_tries_left: int
