@@ -36,7 +36,7 @@ async def judge_due(session: AsyncSession, now: datetime) -> int:
     due = await people_queries.take_due(session, most=BATCH)
     if not due:
         return 0
-    told = await _judge(session, {person_id for person_id, _, _ in due}, now)
+    told = await judge_people(session, {person_id for person_id, _, _ in due}, now)
     for person_id, urgency, marked_at in due:
         if person_id in told:
             LATENCY.labels(urgency.value).observe((now - marked_at).total_seconds())
@@ -47,7 +47,7 @@ async def judge_lapsed(session: AsyncSession, now: datetime) -> int:
     """Judge those whose clearance has ended, or for whom another policy binds now; return how many."""
     lapsed = await queries.lock_lapsed(session, now, most=BATCH)
     if lapsed:
-        await _judge(session, lapsed, now)
+        await judge_people(session, lapsed, now)
     return len(lapsed)
 
 
@@ -65,7 +65,8 @@ async def show_clearance(
     return verdicts
 
 
-async def _judge(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+async def judge_people(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+    """Judge people and tell what has changed; return of whom something was told."""
     # The lock comes before every reading: who waits for it sees what the judgement before has said.
     roles = await people_queries.lock_people(session, person_ids)
     before = await queries.find_standings(session, roles)

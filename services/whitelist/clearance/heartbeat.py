@@ -1,8 +1,9 @@
 """The heartbeat of whitelist's topic, a word for each partition: it tells a quiet stream from a dead one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.whitelist import Heartbeat
 from services.kit import outbox
 
-EVERY_SECONDS = 15
+EVERY: Final = timedelta(seconds=15)
 
 # Compare and set: of two workers the second finds the moment of the first and does nothing.
 BEAT = text("""
     WITH due AS MATERIALIZED (
-        SELECT partition FROM heartbeats WHERE beat_at <= :now - make_interval(secs => :seconds)
+        SELECT partition FROM heartbeats WHERE beat_at <= :last_due_at
         ORDER BY partition FOR UPDATE SKIP LOCKED
     )
     UPDATE heartbeats SET sequence = sequence + 1, beat_at = :now
@@ -26,7 +27,7 @@ BEAT = text("""
 
 async def beat(session: AsyncSession, now: datetime) -> int:
     """Say on each partition that whitelist lives, where the last beat is 15 s old; return on how many."""
-    rows = (await session.execute(BEAT, {"now": now, "seconds": EVERY_SECONDS})).all()
+    rows = (await session.execute(BEAT, {"now": now, "last_due_at": now - EVERY})).all()
     words = words_of_partitions()
     await outbox.add_all(
         session,
