@@ -1,7 +1,7 @@
 """Pending rows to the bus: one relay per shard, in the order of ids, deleted when all are acknowledged."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import asyncpg
 
@@ -22,6 +22,11 @@ READ = """
     JOIN outbox_event AS e ON e.day = p.day AND e.id = p.id
     ORDER BY p.id
 """
+FIND_BUSY = """
+    SELECT shard FROM unnest($1::smallint[]) AS mine (shard)
+    WHERE EXISTS (SELECT FROM outbox_pending WHERE outbox_pending.shard = mine.shard)
+    ORDER BY shard
+"""
 DELETE = "DELETE FROM outbox_pending WHERE shard = $1 AND id = ANY($2::bigint[])"
 
 
@@ -31,6 +36,11 @@ async def own_shard(connection: asyncpg.Connection, shard: int) -> bool:
     A relay that lost its connection has lost its shards with it, and can read nothing more of them.
     """
     return await shares.take(connection, LOCK_SPACE, shard)
+
+
+async def find_busy(connection: asyncpg.Connection, shards: Iterable[int]) -> list[int]:
+    """Return those of `shards` that have something pending: one question, however often nothing is."""
+    return [shard for (shard,) in await connection.fetch(FIND_BUSY, list(shards))]
 
 
 async def send_pending(connection: asyncpg.Connection, shard: int, send: Send, *, limit: int = BATCH) -> int:

@@ -55,7 +55,7 @@ async def _relay(connection: asyncpg.Connection, sender: Sender, failures: Pause
             SHARDS.set(len(shares.owned))
             settles_at = loop.time() + SETTLES_EVERY
         sent = 0
-        for shard in sorted(shares.owned):
+        for shard in await relay.find_busy(connection, shares.owned):
             sent += await to_its_end(relay.send_pending(connection, shard, sender.send))
         SENT.inc(sent)
         failures.reset()

@@ -141,6 +141,22 @@ async def test_members_of_a_group_share_the_partitions_and_nothing_comes_twice(b
     assert len({received.event_id for received in got}) == len(got)
 
 
+async def test_nothing_is_passed_over_of_what_many_senders_send_at_once(bus: Bus, topic: str) -> None:
+    keys = [str(new_id()) for _ in range(8)]
+
+    async def send(key: str) -> None:
+        async with bus.sending() as sender:
+            for first in range(1, 101, 4):
+                await sender.send([make_record(topic, key, sequence) for sequence in range(first, first + 4)])
+
+    async with bus.receiving(group=some_group(), topics=[topic]) as receiver:
+        sending = asyncio.gather(*(send(key) for key in keys))
+        got = await fetch_all(receiver, 800)
+        await sending
+        await fetch_nothing_more(receiver)
+    assert [sequences_of(got, key) for key in keys] == [list(range(1, 101))] * 8
+
+
 # A member in a process of its own, to be killed: says what it fetched and commits when told to.
 MEMBER = """
 import asyncio, sys
