@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, DateTime
 from sqlmodel import Field
 
 from services.orders.rows import Row
 
 
-class GroupOrder(Row, table=True):
+class GroupOrderRow(Row, table=True):
     """A group; `tally` and `grants` have the shapes of the contracts' values."""
 
     __tablename__ = "group_orders"
@@ -22,14 +22,14 @@ class GroupOrder(Row, table=True):
     incident_id: UUID
     slot_id: UUID
     minimum: int
-    cut_off_at: datetime
+    cut_off_at: datetime = Field(sa_type=DateTime(timezone=True))
     below_minimum: str
-    extend_to: datetime | None
+    extend_to: datetime | None = Field(sa_type=DateTime(timezone=True))
     was_extended: bool
     status: str
-    opened_at: datetime
-    locked_at: datetime | None
-    decide_by: datetime | None
+    opened_at: datetime = Field(sa_type=DateTime(timezone=True))
+    locked_at: datetime | None = Field(sa_type=DateTime(timezone=True))
+    decide_by: datetime | None = Field(sa_type=DateTime(timezone=True))
     is_delayed: bool
     households: int | None
     tally: list[dict[str, Any]] | None = Field(sa_type=JSON)

@@ -1,13 +1,17 @@
-"""The rules of intake: what is accepted, and how an order lives. Pure; `now` is the transaction's own."""
+"""The rules of acceptance: who may order what, now. Pure; `now` is the transaction's own."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 from services.contracts.values import WantedLine
+from services.kit.errors import Fault
+from services.orders.register.domain import Home
 
 
 class Channel(StrEnum):
@@ -19,100 +23,40 @@ class Channel(StrEnum):
     GROUP = "group"
 
 
-class OrderStatus(StrEnum):
-    """Where an order stands."""
-
-    PLACED = "placed"
-    CONFIRMED = "confirmed"
-    REFUSED = "refused"
-    CANCELLED = "cancelled"
-    FULFILLED = "fulfilled"
-
-
-class Turn(StrEnum):
-    """What can happen to an order after its acceptance."""
-
-    STOCK_RESERVED = "stock_reserved"
-    STOCK_REFUSED = "stock_refused"
-    DECISION_OVERDUE = "decision_overdue"
-    CANCELLATION = "cancellation"
-    LAST_PORTION_SETTLED = "last_portion_settled"
-
-
-NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
-    (OrderStatus.PLACED, Turn.STOCK_RESERVED): OrderStatus.CONFIRMED,
-    (OrderStatus.PLACED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
-    (OrderStatus.PLACED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
-    (OrderStatus.PLACED, Turn.CANCELLATION): OrderStatus.CANCELLED,
-    (OrderStatus.CONFIRMED, Turn.CANCELLATION): OrderStatus.CANCELLED,
-    (OrderStatus.CONFIRMED, Turn.LAST_PORTION_SETTLED): OrderStatus.FULFILLED,
-    # The answer was faster than the clock.
-    (OrderStatus.CONFIRMED, Turn.DECISION_OVERDUE): OrderStatus.CONFIRMED,
-    (OrderStatus.FULFILLED, Turn.DECISION_OVERDUE): OrderStatus.FULFILLED,
-    (OrderStatus.REFUSED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
-    # The clock was faster than the answer: catalog releases on order_refused.
-    (OrderStatus.REFUSED, Turn.STOCK_RESERVED): OrderStatus.REFUSED,
-    (OrderStatus.REFUSED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
-    # The resident was faster: catalog releases on order_cancelled.
-    (OrderStatus.CANCELLED, Turn.STOCK_RESERVED): OrderStatus.CANCELLED,
-    (OrderStatus.CANCELLED, Turn.STOCK_REFUSED): OrderStatus.CANCELLED,
-    (OrderStatus.CANCELLED, Turn.DECISION_OVERDUE): OrderStatus.CANCELLED,
-}
-
-
-class OutOfTurn(Exception):
-    """Something happened to an order that cannot happen in its status; a person has to look."""
-
-    def __init__(self, *, status: OrderStatus, turn: Turn) -> None:
-        super().__init__(f"{turn} cannot happen to an order that is {status}")
-        self.status = status
-        self.turn = turn
-
-
-class TooLateToCancel(Exception):
-    """The slot's cut-off has passed: the order may be loaded already."""
-
-    code = "orders.too_late_to_cancel"
-
-    def __init__(self, *, cut_off_at: datetime) -> None:
-        super().__init__(self.code)
-        self.cut_off_at = cut_off_at
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One reason of a refusal: where in the request, which code, and the facts."""
-
-    pointer: str
-    code: str
-    params: Mapping[str, object]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
-    """An order as it is asked for; the ids are the caller's, so that a retry makes the same order."""
+    """An order as it is asked for; a group's part takes its slot from the group.
+
+    `client` is who sent it, within whose orders the external id is unique.
+    """
 
     order_id: UUID
     household_id: UUID
-    slot_id: UUID
+    slot_id: UUID | None
     channel: Channel
     lines: tuple[WantedLine, ...]
     correlation_id: str
+    client: str
+    external_id: str | None = None
+    group_id: UUID | None = None
+
+    @property
+    def units(self) -> int:
+        """Return how many sale units the lines ask for."""
+        return sum(line.quantity for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a household lives."""
+class QuotaKey(NamedTuple):
+    """Whose use of which rule, for which day of delivery."""
 
     household_id: UUID
-    community_id: UUID
-    building_id: UUID
-    area_id: UUID
+    rule_id: UUID
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one household may still order in the rule's window."""
+    """What one household may still order for a day."""
 
     limit_orders: int
     limit_units: int
@@ -124,18 +68,58 @@ class Quota:
         return replace(self, orders=self.orders + 1, units=self.units + units)
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The quota rule in force for a slot: its day of delivery, and what it gives to a household."""
+
+    rule_id: UUID
+    day: date
+    quota: Quota
+
+    def key_of(self, household_id: UUID) -> QuotaKey:
+        """Return the quota of a household by this rule."""
+        return QuotaKey(household_id, self.rule_id, self.day)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A delivery slot; its capacity is in household portions and None until dispatch has stated it."""
+    """A delivery slot; its capacity is in household portions and None until dispatch has stated it.
+
+    `community_ids` are its zone's communities.
+    """
 
     slot_id: UUID
     zone_id: UUID
-    incident_id: UUID
-    area_id: UUID
+    incident_id: UUID | None
+    rule: Rule | None
+    community_ids: frozenset[UUID]
     cut_off_at: datetime
     capacity: int | None
     taken: int
     is_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWindow:
+    """What a group says of the parts it takes, and who has one."""
+
+    group_id: UUID
+    community_id: UUID
+    slot_id: UUID
+    cut_off_at: datetime
+    is_open: bool
+    household_ids: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a batch is judged by; `admit` hands back what quotas, slots and groups become."""
+
+    homes: Mapping[UUID, Home]
+    quotas: Mapping[QuotaKey, Quota]
+    slots: Mapping[UUID, Slot]
+    groups: Mapping[UUID, GroupWindow]
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +127,14 @@ class Accepted:
     """An order that took its quota and its slot."""
 
     order: NewOrder
-    place: Place
+    home: Home
     slot: Slot
+
+    @property
+    def quota_key(self) -> QuotaKey:
+        """Return the quota that the order took from."""
+        assert self.slot.rule is not None  # noqa: S101 - no order is accepted without a rule
+        return self.slot.rule.key_of(self.order.household_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +150,7 @@ class Admission:
     """A batch decided: the outcomes in the order asked, and what the rows become."""
 
     outcomes: tuple[Accepted | Rejected, ...]
-    quotas: Mapping[UUID, Quota]
+    quotas: Mapping[QuotaKey, Quota]
     slots: Mapping[UUID, Slot]
 
     @property
@@ -169,62 +159,68 @@ class Admission:
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Accepted))
 
 
-def next_status(status: OrderStatus, turn: Turn) -> OrderStatus:
-    """Return what an order becomes; raise `OutOfTurn` for what is not in the table."""
-    try:
-        return NEXT[status, turn]
-    except KeyError:
-        raise OutOfTurn(status=status, turn=turn) from None
-
-
-def units_of(lines: Iterable[WantedLine]) -> int:
-    """Return how many sale units the lines ask for."""
-    return sum(line.quantity for line in lines)
-
-
-def admit(
-    wanted: Sequence[NewOrder],
-    *,
-    places: Mapping[UUID, Place],
-    quotas: Mapping[UUID, Quota],
-    slots: Mapping[UUID, Slot],
-    now: datetime,
-) -> Admission:
+def admit(wanted: Sequence[NewOrder], facts: Facts) -> Admission:
     """Decide a batch in the order given: an accepted order leaves less for those after it."""
-    quotas, slots = dict(quotas), dict(slots)
+    quotas, slots, groups = dict(facts.quotas), dict(facts.slots), dict(facts.groups)
     outcomes: list[Accepted | Rejected] = []
     for order in wanted:
-        place, quota, slot = (
-            places.get(order.household_id),
-            quotas.get(order.household_id),
-            slots.get(order.slot_id),
-        )
-        if place is None or quota is None:
-            outcomes.append(Rejected(order, (Fault("/household_id", "orders.household_unknown", {}),)))
+        left = replace(facts, quotas=quotas, slots=slots, groups=groups)
+        outcome = _judge(order, left)
+        outcomes.append(outcome)
+        if isinstance(outcome, Rejected):
             continue
-        # A slot of another zone is answered like one that does not exist: no oracle for what is sealed.
-        if slot is None or slot.area_id != place.area_id:
-            outcomes.append(Rejected(order, (Fault("/slot_id", "orders.slot_unknown", {}),)))
-            continue
-
-        units = units_of(order.lines)
-        faults = tuple(chain(_quota_faults(quota, units), _slot_faults(slot, slots.values(), now)))
-        if faults:
-            outcomes.append(Rejected(order, faults))
-            continue
-        outcomes.append(Accepted(order, place, slot))
-        quotas[order.household_id] = quota.plus(units=units)
-        slots[order.slot_id] = replace(slot, taken=slot.taken + 1)
+        quotas[outcome.quota_key] = quotas[outcome.quota_key].plus(units=order.units)
+        slots[outcome.slot.slot_id] = replace(outcome.slot, taken=outcome.slot.taken + 1)
+        if order.group_id is not None:
+            group = groups[order.group_id]
+            groups[order.group_id] = replace(group, household_ids=group.household_ids | {order.household_id})
     return Admission(tuple(outcomes), quotas, slots)
 
 
-def require_cancellable(*, cut_off_at: datetime, now: datetime) -> None:
-    """Raise `TooLateToCancel` from the cut-off on."""
-    if now >= cut_off_at:
-        raise TooLateToCancel(cut_off_at=cut_off_at)
+def _judge(order: NewOrder, facts: Facts) -> Accepted | Rejected:
+    home = facts.homes.get(order.household_id)
+    if home is None:
+        return Rejected(order, (Fault("/household_id", "orders.household_unknown"),))
+    slot = facts.slots.get(order.slot_id) if order.slot_id else None
+    # A slot of another zone is answered like one that does not exist: no oracle for what is sealed.
+    if slot is None or home.community_id not in slot.community_ids:
+        return Rejected(order, (Fault("/slot_id", "orders.slot_unknown"),))
+
+    quota = facts.quotas.get(slot.rule.key_of(order.household_id)) if slot.rule else None
+    faults = tuple(
+        chain(
+            _line_faults(order.lines),
+            _group_faults(order, home, facts),
+            _quota_faults(quota, order.units),
+            _slot_faults(slot, facts, has_quota=quota is not None),
+        )
+    )
+    return Rejected(order, faults) if faults else Accepted(order, home, slot)
 
 
-def _quota_faults(quota: Quota, units: int) -> Iterable[Fault]:
+def _line_faults(lines: Sequence[WantedLine]) -> Iterable[Fault]:
+    seen: Counter[UUID] = Counter()
+    for place, line in enumerate(lines):
+        seen[line.product_id] += 1
+        if seen[line.product_id] > 1:
+            yield Fault(f"/lines/{place}/product_id", "orders.product_twice", {"product_id": line.product_id})
+
+
+def _group_faults(order: NewOrder, home: Home, facts: Facts) -> Iterable[Fault]:
+    if order.group_id is None:
+        return
+    group = facts.groups[order.group_id]
+    if not group.is_open or facts.now >= group.cut_off_at:
+        yield Fault("", "orders.group_closed", {"cut_off_at": group.cut_off_at})
+    if home.community_id != group.community_id:
+        yield Fault("/household_id", "orders.not_in_community")
+    if order.household_id in group.household_ids:
+        yield Fault("/household_id", "orders.already_in_group")
+
+
+def _quota_faults(quota: Quota | None, units: int) -> Iterable[Fault]:
+    if quota is None:
+        return
     if quota.orders + 1 > quota.limit_orders:
         facts = {"measure": "orders", "asked": 1, "available": quota.limit_orders - quota.orders}
         yield Fault("/household_id", "orders.quota_exceeded", facts)
@@ -233,13 +229,15 @@ def _quota_faults(quota: Quota, units: int) -> Iterable[Fault]:
         yield Fault("/lines", "orders.quota_exceeded", facts)
 
 
-def _slot_faults(slot: Slot, slots: Iterable[Slot], now: datetime) -> Iterable[Fault]:
-    if not slot.is_open or slot.capacity is None:
-        yield Fault("/slot_id", "orders.channels_closed", {})
-    elif now >= slot.cut_off_at:
+def _slot_faults(slot: Slot, facts: Facts, *, has_quota: bool) -> Iterable[Fault]:
+    if facts.now >= slot.cut_off_at:
         yield Fault("/slot_id", "orders.slot_closed", {"cut_off_at": slot.cut_off_at})
+    elif not slot.is_open or slot.capacity is None or not has_quota:
+        # No rule in force is no licence: what may be ordered has not been said.
+        yield Fault("/slot_id", "orders.channels_closed")
     elif slot.taken >= slot.capacity:
-        yield Fault("/slot_id", "orders.slot_full", {"next_slot_id": _next_slot(slot, slots)})
+        next_slot_id = _next_slot(slot, facts.slots.values())
+        yield Fault("/slot_id", "orders.slot_full", {"next_slot_id": next_slot_id})
 
 
 def _next_slot(full: Slot, slots: Iterable[Slot]) -> UUID | None:
@@ -247,6 +245,7 @@ def _next_slot(full: Slot, slots: Iterable[Slot]) -> UUID | None:
         slot
         for slot in slots
         if slot.zone_id == full.zone_id
+        and slot.is_open
         and slot.cut_off_at > full.cut_off_at
         and slot.taken < (slot.capacity or 0)
     ]

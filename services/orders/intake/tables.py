@@ -1,16 +1,16 @@
 """Rows of intake: orders, what households have used of their quotas, portions that reached their doors."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, DateTime
 from sqlmodel import Field
 
 from services.orders.rows import Row
 
 
-class Order(Row, table=True):
+class OrderRow(Row, table=True):
     """An order; `lines`, `given` and `refusals` have the shapes of the contracts' values."""
 
     __tablename__ = "orders"
@@ -27,44 +27,46 @@ class Order(Row, table=True):
     client: str
     external_id: str | None
     rule_id: UUID
+    day: date
     units: int
     lines: list[dict[str, Any]] = Field(sa_type=JSON)
     status: str
     given: list[dict[str, Any]] = Field(sa_type=JSON)
     refusals: list[dict[str, Any]] = Field(sa_type=JSON)
-    placed_at: datetime
-    decide_by: datetime | None
+    placed_at: datetime = Field(sa_type=DateTime(timezone=True))
+    decide_by: datetime | None = Field(sa_type=DateTime(timezone=True))
     is_delayed: bool
-    decided_at: datetime | None
+    decided_at: datetime | None = Field(sa_type=DateTime(timezone=True))
     sequence: int
 
 
-class HouseholdQuota(Row, table=True):
-    """What a household has used of a rule's window, beside the rule's limits as they were at first use."""
+class HouseholdQuotaRow(Row, table=True):
+    """What a household has used of a rule for a day of delivery, beside the limits at its first use."""
 
     __tablename__ = "household_quotas"
 
     household_id: UUID = Field(primary_key=True)
     rule_id: UUID = Field(primary_key=True)
+    day: date = Field(primary_key=True)
     limit_orders: int
     limit_units: int
     orders: int
     units: int
 
 
-class Portion(Row, table=True):
+class PortionRow(Row, table=True):
     """A portion that reached its door."""
 
     __tablename__ = "portions"
 
     portion_id: UUID = Field(primary_key=True)
     order_id: UUID
-    delivered_at: datetime
-    recorded_at: datetime
+    delivered_at: datetime = Field(sa_type=DateTime(timezone=True))
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
-class Fulfilment(Row, table=True):
-    """How many portions an order has and how many were delivered; `expected` is None until it is confirmed."""
+class FulfilmentRow(Row, table=True):
+    """How many portions an order has, None until it is confirmed, and how many were delivered."""
 
     __tablename__ = "fulfilments"
 
@@ -73,14 +75,15 @@ class Fulfilment(Row, table=True):
     delivered: int
 
 
-class IntakePolicy(Row, table=True):
+class IntakePolicyRow(Row, table=True):
     """The clock's dated rules for decisions."""
 
     __tablename__ = "intake_policies"
 
     valid_from: datetime = Field(primary_key=True)
-    valid_to: datetime | None
+    valid_to: datetime | None = Field(sa_type=DateTime(timezone=True))
     decide_within_seconds: int
     put_off_seconds: int
     stalled_after_seconds: int
+    time_zone: str
     legal_ref: str

@@ -14,23 +14,25 @@ STATEMENTS: tuple[str, ...] = (
         decide_within_seconds integer NOT NULL CHECK (decide_within_seconds > 0),
         put_off_seconds integer NOT NULL CHECK (put_off_seconds > 0),
         stalled_after_seconds integer NOT NULL CHECK (stalled_after_seconds > 0),
+        time_zone text NOT NULL,
         legal_ref text NOT NULL
     )
     """,
     """
     INSERT INTO intake_policies
-    VALUES ('2020-01-01T00:00:00Z', NULL, 30, 10, 10, 'Baton''s own, until an authority orders')
+    VALUES ('2020-01-01T00:00:00Z', NULL, 30, 10, 10, 'Asia/Shanghai', 'Baton''s own, until an authority orders')
     """,
-    # What a household has used of a rule's window; the checks are the last line against giving more.
+    # What a household has used of a rule for a day of delivery; the checks are the last line.
     """
     CREATE TABLE household_quotas (
         household_id uuid NOT NULL REFERENCES households,
         rule_id uuid NOT NULL REFERENCES quota_rules,
+        day date NOT NULL,
         limit_orders integer NOT NULL CHECK (limit_orders >= 0),
         limit_units integer NOT NULL CHECK (limit_units >= 0),
         orders integer NOT NULL DEFAULT 0 CHECK (orders BETWEEN 0 AND limit_orders),
         units integer NOT NULL DEFAULT 0 CHECK (units BETWEEN 0 AND limit_units),
-        PRIMARY KEY (household_id, rule_id)
+        PRIMARY KEY (household_id, rule_id, day)
     )
     """,
     """
@@ -79,6 +81,7 @@ STATEMENTS: tuple[str, ...] = (
         client text NOT NULL,
         external_id text,
         rule_id uuid NOT NULL REFERENCES quota_rules,
+        day date NOT NULL,
         units integer NOT NULL CHECK (units > 0),
         lines jsonb NOT NULL,
         status text NOT NULL
@@ -89,12 +92,12 @@ STATEMENTS: tuple[str, ...] = (
         decide_by timestamptz,
         is_delayed boolean NOT NULL DEFAULT false,
         decided_at timestamptz,
-        sequence bigint NOT NULL CHECK (sequence > 0),
+        sequence bigint NOT NULL CHECK (sequence >= 0),
         UNIQUE (client, external_id),
         CHECK ((channel = 'group') = (group_id IS NOT NULL)),
         CHECK ((status IN ('confirmed', 'fulfilled')) <= (given <> '[]')),
         CHECK (status = 'placed' OR decide_by IS NULL),
-        FOREIGN KEY (household_id, rule_id) REFERENCES household_quotas
+        FOREIGN KEY (household_id, rule_id, day) REFERENCES household_quotas
     )
     """,
     "CREATE INDEX orders_household ON orders (household_id, order_id)",

@@ -1,0 +1,121 @@
+"""What the routes of orders read and show."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.contracts.values import WantedLine
+from services.orders.intake.domain import Channel
+from services.orders.intake.life import OrderStatus
+from services.orders.intake.tables import OrderRow
+
+LARGEST_PRICE_FEN = 10_000_000
+
+
+class Body(BaseModel):
+    """What is asked: nothing beside the fields named here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlaceLine(Body):
+    """A product of the menu, the price seen beside it, and what may come in its place, best first."""
+
+    product_id: UUID
+    quantity: Annotated[int, Field(ge=1, le=999)]
+    seen_price_fen: Annotated[int, Field(ge=0, le=LARGEST_PRICE_FEN)]
+    substitutes: Annotated[tuple[UUID, ...], Field(max_length=5)] = ()
+
+
+Lines = Annotated[tuple[PlaceLine, ...], Field(min_length=1, max_length=50)]
+
+
+class PlaceOrder(Body):
+    """An order for one's own household, or on behalf of another one where the caller may."""
+
+    household_id: UUID | None = None
+    slot_id: UUID
+    lines: Lines
+    external_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class RefusalView(BaseModel):
+    """A line that cannot be given, shaped like the errors of a problem."""
+
+    pointer: str
+    code: str
+    params: dict[str, Any]
+
+
+class WantedView(BaseModel):
+    """A line as it was asked for."""
+
+    line: int
+    product_id: UUID
+    quantity: int
+    seen_price_fen: int
+    substitutes: list[UUID]
+
+
+class GivenView(BaseModel):
+    """What an outlet gives for a line; price and mass are of one sale unit."""
+
+    line: int
+    product_id: UUID
+    name: str
+    offer_id: UUID
+    outlet_id: UUID
+    quantity: int
+    grams: int
+    price_fen: int
+
+
+class OrderView(BaseModel):
+    """An order as it stands; delayed while its decision was put off because answers cannot arrive."""
+
+    order_id: UUID
+    household_id: UUID
+    zone_id: UUID
+    incident_id: UUID
+    slot_id: UUID
+    group_id: UUID | None
+    channel: Channel
+    status: OrderStatus
+    delayed: bool
+    lines: list[WantedView]
+    given: list[GivenView]
+    refusals: list[RefusalView]
+    placed_at: datetime
+    decided_at: datetime | None
+
+    @classmethod
+    def of(cls, row: OrderRow) -> "OrderView":
+        """Return a row's view."""
+        same = {name: getattr(row, name) for name in cls.model_fields if name in OrderRow.model_fields}
+        return cls(**{
+            **same,
+            "delayed": row.is_delayed and row.status == OrderStatus.PLACED,
+            "refusals": [_refusal_of(failure) for failure in row.refusals],
+        })  # fmt: skip
+
+
+def wanted_lines(lines: Sequence[PlaceLine]) -> tuple[WantedLine, ...]:
+    """Return the lines numbered from 1, as they are told on."""
+    return tuple(
+        WantedLine(
+            line=number,
+            product_id=line.product_id,
+            quantity=line.quantity,
+            seen_price_fen=line.seen_price_fen,
+            substitutes=line.substitutes,
+        )
+        for number, line in enumerate(lines, start=1)
+    )
+
+
+def _refusal_of(failure: dict[str, Any]) -> dict[str, Any]:
+    facts = {name: failure[name] for name in ("line", "product_id", "asked", "available")}
+    return {"pointer": f"/lines/{failure['line'] - 1}", "code": failure["code"], "params": facts}
