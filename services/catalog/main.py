@@ -9,6 +9,7 @@ from services.catalog.products import routes as products
 from services.catalog.settings import CatalogSettings
 from services.catalog.stock.counts import routes as counts
 from services.catalog.stock.offers import routes as offers
+from services.catalog.supply import routes as supply
 from services.kit.http import application
 
 
@@ -20,6 +21,8 @@ def create_app(settings: CatalogSettings) -> FastAPI:
         routers=[
             outlets.router,
             emergency.router,
+            supply.zones,
+            supply.outlets,
             products.router,
             prices.router,
             prices.refusals,

@@ -109,6 +109,12 @@ async def find_outlet(session: AsyncSession, outlet_id: UUID) -> Outlet | None:
     return next(iter(await _read(session, select(OutletRow).where(OutletRow.outlet_id == outlet_id))), None)
 
 
+async def find_outlets(session: AsyncSession, outlet_ids: Iterable[UUID]) -> Mapping[UUID, Outlet]:
+    """Return the outlets that are known of these."""
+    asked = select(OutletRow).where(col(OutletRow.outlet_id).in_(list(outlet_ids)))
+    return {outlet.outlet_id: outlet for outlet in await _read(session, asked)}
+
+
 async def list_outlets(
     session: AsyncSession,
     *,

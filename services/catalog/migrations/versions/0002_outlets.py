@@ -1,4 +1,4 @@
-"""The tables of outlets, their pledges and qualifications, and the assignments to zones."""
+"""The tables of outlets, their pledges and qualifications, of zones and the assignments to them."""
 
 from alembic import op
 
@@ -125,43 +125,43 @@ SUPPLY = (
     # So many orders a day for a thousand households. Doors closed: every household buys food every day.
     """
     INSERT INTO demand_policies
-    SELECT zone_class, kind, orders_permille * share / 100, 'assumed; a place states its own', '2022-03-16Z'
+    SELECT zone_class, kind, orders_permille * share / 100, 'assumed; a place states its own',
+           CAST('2022-03-16T00:00:00Z' AS timestamptz)
     FROM (VALUES ('supermarket', 1000), ('greengrocer', 500), ('pharmacy', 50), ('caterer', 100),
                  ('reserve_depot', 0)) AS demand (kind, orders_permille),
          (VALUES ('sealed', 100), ('controlled', 50), ('precaution', 20)) AS regime (zone_class, share)
     """,
-    # `source_sequence` is orders' word about the zone, `sequence` ours: the one counts zone_opened and
-    # zone_closed, the other zone_supplied. A zone closed before it was heard of has no path.
+    # As orders stated it; a zone that was closed before it was heard of is a row that says so and no more.
     """
     CREATE TABLE zones (
         zone_id uuid PRIMARY KEY,
         incident_id uuid NOT NULL,
-        source_sequence bigint NOT NULL,
-        status text NOT NULL CHECK (status IN ('open', 'closed')),
+        sequence bigint NOT NULL,
+        is_open boolean NOT NULL,
         title text,
         zone_class text,
         path uuid[] NOT NULL DEFAULT '{}',
+        gates jsonb NOT NULL DEFAULT '[]',
+        pins jsonb NOT NULL DEFAULT '[]',
+        needed_kinds text[] NOT NULL DEFAULT '{}',
         activated_at timestamptz,
-        supplied_at timestamptz,
-        stated jsonb,
-        sequence bigint NOT NULL DEFAULT 0,
-        due_at timestamptz,
-        CHECK (status = 'closed' OR (zone_class IS NOT NULL AND activated_at IS NOT NULL)),
-        CHECK (status = 'open' OR due_at IS NULL)
+        CHECK (NOT is_open OR (title IS NOT NULL AND zone_class IS NOT NULL AND activated_at IS NOT NULL))
     )
     """,
-    "CREATE INDEX zones_due ON zones (due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX zones_incident ON zones (incident_id)",
+    # What catalog says of a zone's supply: `stated` is the last zone_supplied, `sequence` counts them. Whoever
+    # changes a zone's assignments holds this row.
     """
-    CREATE TABLE zone_gates (
-        zone_id uuid NOT NULL REFERENCES zones,
-        community_id uuid NOT NULL,
-        lat double precision NOT NULL,
-        lon double precision NOT NULL,
-        head_count integer NOT NULL CHECK (head_count >= 0),
-        PRIMARY KEY (zone_id, community_id)
+    CREATE TABLE supplies (
+        zone_id uuid PRIMARY KEY REFERENCES zones,
+        sequence bigint NOT NULL DEFAULT 0,
+        stated jsonb,
+        supplied_at timestamptz,
+        due_at timestamptz,
+        CHECK ((stated IS NULL) = (sequence = 0) AND (stated IS NULL) = (supplied_at IS NULL))
     )
     """,
+    "CREATE INDEX supplies_due ON supplies (due_at) WHERE due_at IS NOT NULL",
     """
     CREATE TABLE zone_needs (
         zone_id uuid NOT NULL REFERENCES zones,
@@ -169,16 +169,6 @@ SUPPLY = (
         place integer NOT NULL,
         needed_orders integer NOT NULL CHECK (needed_orders >= 0),
         PRIMARY KEY (zone_id, kind)
-    )
-    """,
-    # No foreign key: the commander may name an outlet that the ledger does not know; it is passed over.
-    """
-    CREATE TABLE zone_pins (
-        zone_id uuid NOT NULL REFERENCES zones,
-        outlet_id uuid NOT NULL,
-        place integer NOT NULL,
-        reason text NOT NULL,
-        PRIMARY KEY (zone_id, outlet_id)
     )
     """,
     """
