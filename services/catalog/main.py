@@ -23,6 +23,7 @@ def create_app(settings: CatalogSettings) -> FastAPI:
             emergency.router,
             supply.zones,
             supply.outlets,
+            supply.policies,
             products.router,
             prices.router,
             prices.refusals,

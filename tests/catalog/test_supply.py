@@ -1,6 +1,6 @@
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -383,3 +383,27 @@ async def test_an_acceptance_of_nothing_is_no_acceptance(client, service_session
         answer = await answer_ask(client, zone.zone_id, outlet_id, orders=orders)
         assert (answer.status_code, answer.json()["code"]) == (422, "kit.invalid")
     assert await read_asked(client, zone.zone_id) == [(outlet_id, "asked", 110)]
+
+
+async def test_the_figures_that_became_valid_last_are_in_force(client, service_sessions) -> None:
+    figures = {
+        "answer_seconds": 5, "surcharge_permille": 0, "legal_ref": "town order 7",
+        "valid_from": "2022-11-20T00:00:00+08:00",
+    }  # fmt: skip
+    path, me = "/v1/supply-policies", headers("commander", key="k1")
+    made = await client.post(path, json=figures, headers=me)
+    later = figures | {"answer_seconds": 7, "valid_from": "2999-01-01T00:00:00Z"}
+    assert (await client.post(path, json=later, headers=headers("commander", key="k2"))).status_code == 201
+    twin = await client.post(path, json=figures, headers=headers("commander", key="k3"))
+    assert (made.status_code, made.json()["look_again_seconds"]) == (201, 30)
+    assert (twin.status_code, twin.json()["code"]) == (409, "catalog.policy_exists")
+    listed = (await client.get(path, headers=headers("regulator"))).json()["items"]
+    assert [item["answer_seconds"] for item in listed] == [600, 5, 7]
+    assert (await client.post(path, json=figures, headers=headers("outlet", key="k4"))).status_code == 403
+
+    await qualify_outlets(client, make_outlet())
+    zone = make_zone_opened()
+    await hear(service_sessions, zone)
+    (ask,) = (await read_zone(client, zone.zone_id))["items"]
+    asked_at, answer_by = (datetime.fromisoformat(ask[name]) for name in ("asked_at", "answer_by"))
+    assert (ask["asked_orders"], answer_by - asked_at) == (100, timedelta(seconds=5))

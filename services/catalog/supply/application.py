@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.outlets.domain import today_of
 from services.catalog.supply import domain, queries, writes
-from services.catalog.supply.domain import Assignment, Status, Supply, Turn
+from services.catalog.supply.domain import Assignment, Figures, Status, Supply, Turn
 from services.catalog.supply.queries import Sign
 from services.catalog.supply.tables import AssignmentRow
 from services.catalog.supply.writes import Answer
@@ -35,6 +35,18 @@ ASSIGNMENT_SECONDS = Histogram(
 )
 LARGEST_CLAIM = 50
 LAPSES = {Status.SILENT: "assignment.silent", Status.WITHDRAWN: "assignment.withdrawn"}
+
+
+async def state_policy(
+    session: AsyncSession, figures: Figures, *, legal_ref: str, valid_from: datetime, by: str
+) -> UUID:
+    """State figures of planning from a moment on; raise `Conflict` where that moment has its figures."""
+    made = await writes.insert_policy(
+        session, figures, legal_ref=legal_ref, valid_from=valid_from, stated_by=by
+    )
+    if made is None:
+        raise Conflict("catalog.policy_exists", "Other figures are valid from the same moment")
+    return made
 
 
 async def open_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpened]], now: datetime) -> None:
@@ -153,7 +165,7 @@ async def _lapse(session: AsyncSession, supplies: Sequence[Supply], now: datetim
 
 
 async def _ask(
-    session: AsyncSession, supplies: Sequence[Supply], figures: domain.Figures, now: datetime
+    session: AsyncSession, supplies: Sequence[Supply], figures: Figures, now: datetime
 ) -> list[Supply]:
     kinds = {kind for supply in supplies for kind in supply.needs if supply.lacking(kind)}
     if not kinds:

@@ -186,6 +186,14 @@ async def get_figures(session: AsyncSession, *, now: datetime) -> Figures:
     )
 
 
+async def list_policies(session: AsyncSession, *, after: UUID | None, limit: int) -> Sequence[PolicyRow]:
+    """Return a page of the figures that were stated and one more, in the order of ids."""
+    asked = select(PolicyRow).order_by(col(PolicyRow.policy_id)).limit(limit + 1)
+    if after is not None:
+        asked = asked.where(col(PolicyRow.policy_id) > after)
+    return (await session.scalars(asked)).all()
+
+
 async def list_demand(
     session: AsyncSession, *, now: datetime
 ) -> Mapping[tuple[ZoneClass | None, OutletKind], int]:

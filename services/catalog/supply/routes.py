@@ -3,23 +3,25 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.catalog.supply import application, queries
-from services.catalog.supply.domain import Status
+from services.catalog.supply.domain import Figures, Status
 from services.catalog.supply.overview import Overview, get_overview
 from services.catalog.supply.tables import AssignmentRow
 from services.contracts import access
 from services.contracts.access import Action, Resource
 from services.contracts.values import MissingSupply, OutletKind
 from services.kit.http.application import make_router
+from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 
 outlets: APIRouter = make_router("/outlets")
 zones: APIRouter = make_router("/zones")
+policies: APIRouter = make_router("/supply-policies")
 
 
 class AcceptAssignment(BaseModel):
@@ -36,6 +38,27 @@ class RefuseAssignment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class StatePolicy(BaseModel):
+    """Figures of planning from a moment on: the one that became valid last is in force."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    look_again_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    persons_per_100_households: Annotated[int, Field(ge=100, le=2_000)] = 262
+    surcharge_permille: Annotated[int, Field(ge=0, le=5_000)] = 100
+    legal_ref: Annotated[str, Field(min_length=1, max_length=200)]
+    valid_from: AwareDatetime
+
+
+class PolicyView(StatePolicy):
+    """Figures as they were stated."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    policy_id: UUID
 
 
 class AssignmentView(BaseModel):
@@ -167,3 +190,22 @@ async def refuse_assignment(  # noqa: PLR0913 - what FastAPI is to give
     access.require(caller, Action.ACCEPT_ASSIGNMENT, Resource(outlet_id=outlet_id))
     row = await application.refuse(session, assignment_id, outlet_id=outlet_id, reason=body.reason, now=now)
     return AssignmentView.of(row)
+
+
+@policies.post("", status_code=201, response_model=PolicyView)
+async def state_policy(body: StatePolicy, caller: Caller, session: Session, once: OnceOnly) -> Response:
+    """State how long outlets have to answer, and by which figures demand is counted."""
+    access.require(caller, Action.KEEP_LEDGER)
+    figures = Figures(**body.model_dump(exclude={"legal_ref", "valid_from"}))
+    policy_id = await application.state_policy(
+        session, figures, legal_ref=body.legal_ref, valid_from=body.valid_from, by=caller.subject
+    )
+    return await once.accept(PolicyView(**dict(body), policy_id=policy_id), location="/v1/supply-policies")
+
+
+@policies.get("")
+async def list_policies(caller: Caller, session: Session, paging: PagingAsked) -> Page[PolicyView]:
+    """Return the figures that were stated."""
+    access.require(caller, Action.READ_LEDGER)
+    rows = await queries.list_policies(session, after=paging.after, limit=paging.limit)
+    return paging.page(rows, PolicyView.model_validate, row_id=lambda row: row.policy_id)

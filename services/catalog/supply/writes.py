@@ -1,7 +1,7 @@
 """Every change of supply's rows; the caller holds the zones' rows of `supplies`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.catalog.supply.domain import Ask, Assignment, Status
+from services.catalog.supply.domain import Ask, Assignment, Figures, Status
 from services.contracts.values import OutletKind
 from services.kit.ids import new_id
 
@@ -64,6 +64,14 @@ STATE = text("""
     WHERE supplies.zone_id = row.zone_id
     RETURNING supplies.zone_id, sequence
 """)
+INSERT_POLICY = text("""
+    INSERT INTO supply_policies (policy_id, answer_seconds, look_again_seconds, persons_per_100_households,
+                                 surcharge_permille, legal_ref, valid_from, stated_by)
+    VALUES (:policy_id, :answer_seconds, :look_again_seconds, :persons_per_100_households,
+            :surcharge_permille, :legal_ref, :valid_from, :stated_by)
+    ON CONFLICT (valid_from) DO NOTHING
+    RETURNING policy_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,15 @@ class Answer:
     status: Status
     accepted_orders: int | None = None
     refusal_reason: str | None = None
+
+
+async def insert_policy(
+    session: AsyncSession, figures: Figures, *, legal_ref: str, valid_from: datetime, stated_by: str
+) -> UUID | None:
+    """Write figures and return their id; None where others are valid from the same moment."""
+    values = {"policy_id": new_id(), "legal_ref": legal_ref, "valid_from": valid_from, "stated_by": stated_by}
+    made = await session.execute(INSERT_POLICY, values | asdict(figures))
+    return made.scalar_one_or_none()
 
 
 async def begin(session: AsyncSession, needs: Mapping[UUID, Mapping[OutletKind, int]]) -> None:
