@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.catalog import ZoneSupplied
-from services.contracts.dispatch import SlotCapacityStated
+from services.contracts.catalog import HoldOverdue, StockRefused, StockReserved, ZoneSupplied
+from services.contracts.dispatch import PortionDelivered, SlotCapacityStated
 from services.contracts.whitelist import DutyStated
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
+from services.orders.intake import deciding
 from services.orders.register import application as register
 from services.orders.zones import application as zones
 
@@ -36,7 +37,39 @@ async def on_slot_capacity_stated(
     await zones.keep_capacity(session, arrivals, now)
 
 
+async def on_stock_reserved(
+    session: AsyncSession, arrivals: Sequence[Arrived[StockReserved]], now: datetime
+) -> None:
+    """Confirm orders whose stock is held."""
+    await deciding.confirm(session, [arrived.event for arrived in arrivals], now)
+
+
+async def on_stock_refused(
+    session: AsyncSession, arrivals: Sequence[Arrived[StockRefused]], now: datetime
+) -> None:
+    """Refuse orders that cannot be given."""
+    await deciding.refuse(session, [arrived.event for arrived in arrivals], now)
+
+
+async def on_hold_overdue(
+    session: AsyncSession, arrivals: Sequence[Arrived[HoldOverdue]], now: datetime
+) -> None:
+    """Say again what was decided about what catalog still holds."""
+    await deciding.restate(session, [arrived.event.reservation_id for arrived in arrivals])
+
+
+async def on_portion_delivered(
+    session: AsyncSession, arrivals: Sequence[Arrived[PortionDelivered]], now: datetime
+) -> None:
+    """Count what has reached its door."""
+    await deciding.count_portions(session, [arrived.event for arrived in arrivals], now)
+
+
 HANDLERS: Handlers = {
+    StockReserved: on_stock_reserved,
+    StockRefused: on_stock_refused,
+    HoldOverdue: on_hold_overdue,
+    PortionDelivered: on_portion_delivered,
     DutyStated: on_duty_stated,
     ZoneSupplied: on_zone_supplied,
     SlotCapacityStated: on_slot_capacity_stated,

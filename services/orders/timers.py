@@ -1,1 +1,27 @@
 """What the clock starts in orders; every piece of work is a row with its moment, claimed once."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.timers import Timer
+from services.orders.intake import deciding
+from services.orders.register import duties
+from services.orders.zones import application as zones
+
+BATCH: Final = 200
+
+
+async def begin_duties(session: AsyncSession, now: datetime) -> int:
+    """Judge anew the zones whose stewards' duties have begun since they were stated."""
+    begun, building_ids = await duties.claim_due_duties(session, now=now, limit=BATCH)
+    await zones.attend(session, building_ids, now=now)
+    return begun
+
+
+TIMERS: tuple[Timer, ...] = (
+    Timer(name="duties_begin", every=1.0, run=begin_duties),
+    Timer(name="decisions_overdue", every=1.0, run=deciding.refuse_overdue),
+    Timer(name="slots_close", every=1.0, run=deciding.close_slots),
+)

@@ -1,5 +1,6 @@
 """Reads, writes and locks of zones and slots; a zone is always locked before its slots."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from services.contracts.values import Pin
 from services.kit.errors import NotFound
 from services.orders.zones.domain import Duty, Quota
 from services.orders.zones.tables import IncidentRow, SlotRow, ZoneRow
@@ -44,6 +46,7 @@ FIND_DUTIES = text("""
     WHERE member.zone_id = ANY(CAST(:zone_ids AS uuid[])) AND duty.starts_at <= :now AND :now < duty.ends_at
 """)
 LIST_COMMUNITIES = text("SELECT community_id FROM zone_communities WHERE zone_id = :zone_id ORDER BY 1")
+LIST_PINS = text("SELECT kind, subject_id, reason FROM zone_pins WHERE zone_id = :zone_id ORDER BY 1, 2")
 FIND_NEEDED_KINDS = text("""
     SELECT needed_kinds FROM supply_policies
     WHERE zone_class = :zone_class AND valid_from <= :now AND (valid_to IS NULL OR :now < valid_to)
@@ -172,6 +175,14 @@ async def find_duties(session: AsyncSession, zone_ids: Iterable[UUID], *, now: d
 async def list_communities(session: AsyncSession, zone_id: UUID) -> Sequence[UUID]:
     """Return a zone's communities."""
     return (await session.execute(LIST_COMMUNITIES, {"zone_id": zone_id})).scalars().all()
+
+
+async def list_pins(session: AsyncSession, zone_id: UUID) -> Mapping[str, list[Pin]]:
+    """Return what the commander insists on in a zone: outlets and vehicles."""
+    pins: defaultdict[str, list[Pin]] = defaultdict(list)
+    for row in await session.execute(LIST_PINS, {"zone_id": zone_id}):
+        pins[row.kind].append(Pin(subject_id=row.subject_id, reason=row.reason))
+    return pins
 
 
 async def find_needed_kinds(session: AsyncSession, zone_class: str, *, now: datetime) -> Sequence[str] | None:
