@@ -130,7 +130,7 @@ def _inputs_of(asked: Asked, decision: PriceDecision) -> bytes:
             "purchase_fen": asked.item.purchase_fen,
             "category": asked.target.category,
             "outlet_kind": asked.target.outlet_kind,
-            "zone_ids": sorted(asked.target.zone_ids),
+            "zone_ids": sorted(map(str, asked.target.zone_ids)),
             "margin_rate": str(cap.margin_rate) if cap and cap.margin_rate is not None else None,
             "reference": cap.reference if cap else None,
         }

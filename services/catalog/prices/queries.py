@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from services.catalog.prices.domain import CeilingRule, MarginRateRule
 from services.catalog.prices.scopes import RuleBook, Scope, ScopedRule
@@ -130,6 +130,12 @@ async def list_refusals(
     if outlet_id:
         asked = asked.where(col(PriceDecisionRow.outlet_id) == outlet_id)
     return (await session.execute(asked)).scalars().all()
+
+
+async def count_refusals(session: AsyncSession) -> int:
+    """Return how many prices were refused."""
+    asked = select(func.count()).select_from(PriceDecisionRow).where(~col(PriceDecisionRow.is_allowed))
+    return (await session.execute(asked)).scalar_one()
 
 
 def _read_rule(row: RowMapping) -> ScopedRule:
