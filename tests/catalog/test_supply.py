@@ -392,7 +392,7 @@ async def test_the_figures_that_became_valid_last_are_in_force(client, service_s
     }  # fmt: skip
     path, me = "/v1/supply-policies", headers("commander", key="k1")
     made = await client.post(path, json=figures, headers=me)
-    later = figures | {"answer_seconds": 7, "valid_from": "2999-01-01T00:00:00Z"}
+    later = figures | {"answer_seconds": 7, "valid_from": "2099-01-01T00:00:00Z"}
     assert (await client.post(path, json=later, headers=headers("commander", key="k2"))).status_code == 201
     twin = await client.post(path, json=figures, headers=headers("commander", key="k3"))
     assert (made.status_code, made.json()["look_again_seconds"]) == (201, 30)

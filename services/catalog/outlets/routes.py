@@ -14,6 +14,7 @@ from services.contracts import access
 from services.contracts.access import Action, Resource
 from services.contracts.values import OutletKind, Point
 from services.kit.http.application import make_router
+from services.kit.http.moments import Moment
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.problems import FaultView
 from services.kit.http.tokens import Caller
@@ -182,7 +183,7 @@ async def list_outlets(  # noqa: PLR0913 - what FastAPI is to give, and two filt
     now: Now,
     paging: PagingAsked,
     kind: OutletKind | None = None,
-    updated_since: AwareDatetime | None = None,
+    updated_since: Moment | None = None,
 ) -> Page[OutletView]:
     """Return a page of the ledger."""
     access.require(caller, Action.READ_LEDGER)

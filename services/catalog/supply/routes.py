@@ -15,6 +15,7 @@ from services.contracts.access import Action, Resource
 from services.contracts.values import MissingSupply, OutletKind
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import OnceOnly
+from services.kit.http.moments import Moment
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
@@ -50,7 +51,7 @@ class StatePolicy(BaseModel):
     persons_per_100_households: Annotated[int, Field(ge=100, le=2_000)] = 262
     surcharge_permille: Annotated[int, Field(ge=0, le=5_000)] = 100
     legal_ref: Annotated[str, Field(min_length=1, max_length=200)]
-    valid_from: AwareDatetime
+    valid_from: Moment
 
 
 class PolicyView(StatePolicy):
