@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.database import Sessions
@@ -65,16 +67,26 @@ class GroupCommit(Generic[Item, Outcome]):
         try:
             async with self._sessions.begin() as session:
                 outcomes = await self._write(session, [item for item, _ in batch])
+                # Before the commit: an answer too few is a defect that must not leave anyone waiting.
+                answered = list(zip(batch, outcomes, strict=True))
         except Exception as failure:  # noqa: BLE001 - told to whoever waits
-            if len(batch) > 1:
+            if len(batch) > 1 and not _is_out_of_reach(failure):
                 # A bad request fails alone: the batch is redone one by one.
                 for one in batch:
                     await self._commit([one])
                 return
-            _settle(batch[0][1], failure)
+            for _, waiting in batch:
+                _settle(waiting, failure)
             return
-        for (_, waiting), outcome in zip(batch, outcomes, strict=True):
+        for (_, waiting), outcome in answered:
             _settle(waiting, outcome)
+
+
+def _is_out_of_reach(failure: Exception) -> bool:
+    """Say whether there is no connection: then each item alone would only wait as long once more."""
+    if isinstance(failure, DBAPIError):
+        return failure.connection_invalidated
+    return isinstance(failure, OSError | PoolTimeout)
 
 
 def _settle(waiting: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:

@@ -52,7 +52,6 @@ def create(
         title=title,
         version="1",
         lifespan=lifespan,
-        max_body_size=settings.body_bytes,
         docs_url=None,
         redoc_url=None,
         openapi_url=f"/v1/openapi/{title}.json",
@@ -65,7 +64,7 @@ def create(
     )
     problems.handle_all(app)
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
-    app.add_middleware(Listening)
+    app.add_middleware(Listening, body_bytes=settings.body_bytes)
     app.include_router(_health())
     for router in routers:
         app.include_router(router)

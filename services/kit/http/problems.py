@@ -9,8 +9,6 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from services.kit.errors import (
@@ -73,13 +71,10 @@ class ProblemView(BaseModel):
 
 
 def handle_all(app: FastAPI) -> None:
-    """Let `app` answer every refusal and every failure as a problem."""
+    """Let `app` answer every refusal as a problem; failures are answered by `Listening`."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_framework)
-    app.add_exception_handler(DBAPIError, _on_failure)
-    app.add_exception_handler(PoolTimeout, _on_failure)
-    app.add_exception_handler(Exception, _on_failure)
 
 
 def answer(  # noqa: PLR0913 - the parts of a problem
@@ -109,6 +104,16 @@ def of_problem(problem: Problem) -> Response:
     return answer(status, problem.code, problem.title, problem.faults, retry_after=problem.retry_after)
 
 
+def of_failure(failure: Exception, *, route: str) -> Response:
+    """Log a failure and return it as a response; nothing was changed, for nothing was committed."""
+    if is_passing(failure):
+        log.warning("request.put_off", route=route, error=type(failure).__name__)
+        return answer(503, "kit.unavailable", "The service cannot answer now", retry_after=1)
+    # The place, never the message: that may repeat what a resident wrote.
+    log.error("request.failed", route=route, error=describe(failure))
+    return answer(500, "kit.failed", "The service failed; nothing was changed")
+
+
 async def _on_problem(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)  # noqa: S101 - registered for this class alone
     return of_problem(problem)
@@ -117,7 +122,7 @@ async def _on_problem(_request: Request, problem: Exception) -> Response:
 async def _on_invalid(_request: Request, invalid: Exception) -> Response:
     assert isinstance(invalid, RequestValidationError)  # noqa: S101 - registered for this class alone
     faults = [
-        Fault(_pointer(error["loc"]), f"kit.{error['type']}", _facts(error)) for error in invalid.errors()
+        Fault(_pointer(_place_of(error)), f"kit.{error['type']}", _facts(error)) for error in invalid.errors()
     ]
     # A path that cannot be an id names nothing that exists.
     if all(error["loc"][0] == "path" for error in invalid.errors()):
@@ -132,14 +137,10 @@ async def _on_framework(_request: Request, refusal: Exception) -> Response:
     return answer(status, code, title, headers=refusal.headers)
 
 
-async def _on_failure(request: Request, failure: Exception) -> Response:
-    route = getattr(request.scope.get("route"), "path", "unmatched")
-    if is_passing(failure):
-        log.warning("request.put_off", route=route, error=type(failure).__name__)
-        return answer(503, "kit.unavailable", "The service cannot answer now", retry_after=1)
-    # The place, never the message: that may repeat what a resident wrote.
-    log.error("request.failed", route=route, error=describe(failure))
-    return answer(500, "kit.failed", "The service failed; nothing was changed")
+def _place_of(error: Mapping[str, Any]) -> Sequence[int | str]:
+    # The name of an unknown field is the sender's own word: the object that has it is pointed at.
+    place: Sequence[int | str] = error["loc"]
+    return place[:-1] if error["type"] == "extra_forbidden" else place
 
 
 def _pointer(location: Sequence[int | str]) -> str:

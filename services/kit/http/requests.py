@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable, Coroutine
+from math import isfinite
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from services.kit.errors import Fault, Rejected, Unreadable
+from services.kit.errors import Fault, Problem, Rejected, Unreadable
 
-LONGEST_NUMBER = 20
+LONGEST_INTEGER = 20
+LONGEST_FRACTION = 64
 
 
 class StrictRequest(Request):
@@ -30,7 +33,13 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except HTTPException as refusal:
+                # FastAPI makes one 400 of whatever a reader raises; ours says more.
+                if isinstance(refusal.__cause__, Problem):
+                    raise refusal.__cause__ from None
+                raise
 
         return handle_strictly
 
@@ -38,16 +47,19 @@ class StrictRoute(APIRoute):
 def read_json(body: bytes) -> Any:
     """Return the value of a document; raise `Unreadable` for what is no JSON, `Rejected` for a double key."""
     try:
+        # UTF-8 alone (RFC 8259): the library would guess UTF-16 too, and let half a character pass.
+        document = body.decode()
         value = json.loads(
-            body,
+            document,
             object_pairs_hook=_read_object,
             parse_constant=_refuse_constant,
-            parse_int=_read_int,
+            parse_int=_read_integer,
+            parse_float=_read_fraction,
         )
     except (ValueError, RecursionError) as error:
         raise Unreadable("kit.unreadable", "The body is no JSON document") from error
-    if b"\\u0000" in body and _has_nul(value):
-        raise Unreadable("kit.unreadable", "The body has a NUL in a text")
+    if "\\u" in document and not _is_writable(value):
+        raise Unreadable("kit.unreadable", "The body has a NUL or half a character in a text")
     return value
 
 
@@ -60,23 +72,41 @@ def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read_int(digits: str) -> int:
-    if len(digits) > LONGEST_NUMBER:
+def _read_integer(digits: str) -> int:
+    if len(digits) > LONGEST_INTEGER:
         raise ValueError("a number too long to mean anything here")
     return int(digits)
+
+
+def _read_fraction(digits: str) -> float:
+    if len(digits) > LONGEST_FRACTION or not isfinite(number := float(digits)):
+        raise ValueError("a number too long or too large to mean anything here")
+    return number
 
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _has_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case list():
-            return any(map(_has_nul, value))
-        case dict():
-            return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
-        case _:
-            return False
+def _is_writable(value: Any) -> bool:
+    """Say whether every text can be written to a column; without recursion, for the depth is the sender's."""
+    todo = [value]
+    while todo:
+        match todo.pop():
+            case str() as text:
+                if "\x00" in text or not _is_whole(text):
+                    return False
+            case list() as items:
+                todo += items
+            case dict() as found:
+                todo += found.keys()
+                todo += found.values()
+    return True
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

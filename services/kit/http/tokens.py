@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import jwt
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from services.kit import caller
+
+log = structlog.get_logger()
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
 LEEWAY_SECONDS = 60
@@ -31,7 +34,7 @@ class TokenReader:
         self._path = keys
         self._issuer = issuer
         self._audience = audience
-        self._read_at = 0.0
+        self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, jwt.PyJWK] = {}
         # A signature costs 140 µs, a digest 1 µs: what was verified is remembered by its digest.
         self._verified: dict[bytes, tuple[float, caller.Caller]] = {}
@@ -40,6 +43,7 @@ class TokenReader:
         """Return who calls; raise `TokenRefused` for anything but a valid token of our issuer."""
         if len(token) > LONGEST_TOKEN:
             raise TokenRefused
+        self._keep_keys_current()
         digest = sha256(token.encode(errors="replace")).digest()
         known = self._verified.get(digest)
         if known and known[0] > time.time():
@@ -64,21 +68,44 @@ class TokenReader:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWTError as error:
+        # A header may be nested as deep, or count as high, as whoever forges it likes.
+        except (jwt.PyJWTError, RecursionError, ValueError, OverflowError, TypeError) as error:
             raise TokenRefused from error
         return claims
 
     def _find_key(self, kid: str) -> jwt.PyJWK:
-        changed = self._path.stat().st_mtime
-        if changed != self._read_at:
-            listed = json.loads(self._path.read_text())["keys"]
-            self._keys = {key["kid"]: jwt.PyJWK(key) for key in listed}
-            self._verified.clear()
-            self._read_at = changed
         key = self._keys.get(kid)
         if key is None or key.algorithm_name not in ALGORITHMS:
             raise TokenRefused
         return key
+
+    def _keep_keys_current(self) -> None:
+        """Read the keys again where the file is another; what a key that went has verified is forgotten."""
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if seen == self._seen:
+                return
+            self._keys = _read_keys(json.loads(self._path.read_text())["keys"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if self._seen is None:
+                raise
+            # Half written, or away for a moment: the keys of before still hold.
+            log.error("token_keys.unreadable", error=type(error).__name__)  # noqa: TRY400
+            return
+        self._verified.clear()
+        self._seen = seen
+
+
+def _read_keys(listed: list[dict[str, Any]]) -> dict[str, jwt.PyJWK]:
+    keys = {}
+    for key in listed:
+        try:
+            keys[str(key["kid"])] = jwt.PyJWK(key)
+        except (KeyError, jwt.PyJWTError):
+            # An issuer lists keys for other uses too.
+            log.warning("token_key.passed_over", kid=str(key.get("kid")))
+    return keys
 
 
 def _caller_of(claims: dict[str, Any]) -> caller.Caller:
