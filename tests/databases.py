@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import asyncpg
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.kit import migrations, tables
+from services.kit import migrations
 from services.kit.ids import new_id
 
 
@@ -30,15 +28,10 @@ async def fresh(administrator: str, *, template: str = "template1") -> AsyncIter
 
 
 async def build_template(administrator: str, service: str) -> str:
-    """Build a service's database by its migrations, with today's partitions, and return its name."""
+    """Build a service's database by its migrations and return its name."""
     name = f"template_{service}_{new_id().hex}"
     connection = await asyncpg.connect(administrator)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    url = address_of(administrator, name)
-    await migrations.upgrade(service, url)
-    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
-    async with engine.begin() as open_connection:
-        await tables.make_partitions(open_connection, datetime.now(UTC).date())
-    await engine.dispose()
+    await migrations.upgrade(service, address_of(administrator, name))
     return name

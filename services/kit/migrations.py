@@ -1,5 +1,6 @@
 """Each service's own Alembic history, run from code: there is no ini file to keep in step."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command, context
@@ -8,6 +9,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from services.kit import tables
 
 LOCK = 0x0B7B
 
@@ -26,6 +29,9 @@ async def upgrade(service: str, database_url: str) -> None:
         await connection.execute(text("SET lock_timeout = 2000"))
         await connection.commit()
         await connection.run_sync(_upgrade, service)
+        await connection.commit()
+        # The worker makes them every hour; an API process that starts before it needs today's already.
+        await tables.make_partitions(connection, datetime.now(UTC).date())
         await connection.commit()
     await engine.dispose()
 

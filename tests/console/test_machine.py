@@ -120,6 +120,7 @@ def test_what_a_killed_run_left_is_ended_and_nothing_else(tmp_path: Path) -> Non
     finally:
         other.kill()
         other.wait()
+        left.wait()
 
 
 def test_a_process_without_its_settings_names_each_that_is_missing() -> None:

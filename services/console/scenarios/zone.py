@@ -7,6 +7,7 @@ from typing import Any
 from services.console.scenarios import people
 from services.console.scenarios.case import Item
 from services.console.scenarios.town import Town, each, taken
+from services.console.scenarios.voices import Refused
 
 OPENS_WITHIN = 120.0
 DUTY_HOURS = 24 * 7
@@ -53,11 +54,11 @@ async def open_zone(town: Town, slots: list[Item]) -> Item:
 
 
 async def _let_outlets_accept(town: Town, path: str) -> None:
-    asked = [
-        assignment
-        for assignment in (await town.commander.get(f"{path}/assignments"))["items"]
-        if assignment["status"] == "asked"
-    ]
+    try:
+        assignments = await town.commander.list_all(f"{path}/assignments")
+    except Refused:  # catalog has not heard of the zone yet
+        return
+    asked = [assignment for assignment in assignments if assignment["status"] == "asked"]
 
     async def accept(assignment: Item) -> None:
         outlet_id = assignment["outlet_id"]
