@@ -150,6 +150,17 @@ async def test_activation_tells_the_zone_whole_and_restates_its_areas(client, se
     assert seen["awaits"]["capacity"] == zone["slot_ids"]
 
 
+async def test_a_building_planted_in_a_sealed_community_is_stated_as_sealed(client, service_sessions) -> None:
+    town = await plant_town(client, households=0)
+    await activated(client, town)
+    new = {"areas": [area("late", "building", "T-0")]}
+    (item,) = (await client.post("/v1/areas", json=new, headers=town.commander())).json()["items"]
+    stated = await events(service_sessions, "orders.area_stated.v1")
+    assert [
+        (version, payload["zone_class"]) for key, version, payload in stated if key == item["area_id"]
+    ] == [(1, "sealed")]
+
+
 async def test_the_same_call_twice_activates_once(client, service_sessions) -> None:
     town = await plant_town(client)
     zone = await prepare(client, town)

@@ -44,12 +44,61 @@ class Call:
     bare_building_ids: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a zone stands on, found fit to be opened."""
+
+    community_ids: Sequence[UUID]
+    communities: Sequence[AreaRow]
+    buildings: Sequence[AreaRow]
+    households: Mapping[UUID, int]
+    slots: Sequence[SlotRow]
+    needed_kinds: tuple[OutletKind, ...]
+    incident: IncidentRow | None
+
+
 async def activate_zone(
     session: AsyncSession, zone: ZoneRow, call: Call, *, master: Master, now: datetime
 ) -> UUID:
     """Seal a locked zone's communities and tell the others; return the incident it belongs to."""
     if zone.status != "prepared":
         raise Conflict("orders.zone_already_activated", "The zone was activated before")
+    ground = await _survey(session, zone, call, now)
+    incident_id = (
+        ground.incident.incident_id
+        if ground.incident
+        else await _make_incident(session, zone, call, master, now)
+    )
+    opened = _tell_zone(zone, call, ground, incident_id=incident_id, now=now)
+    if len(opened.model_dump_json().encode()) > LARGEST_EVENT:
+        _refuse([Fault("", "orders.zone_too_large", {"buildings": len(ground.buildings)})])
+
+    sequence = await changes.activate(session, zone, incident_id, now=now)
+    bare = set(call.bare_building_ids)
+    buildings = [(building.area_id, building.area_id in bare) for building in ground.buildings]
+    await changes.keep_buildings(session, zone.zone_id, buildings)
+    await changes.keep_pins(session, zone.zone_id, "outlet", call.pinned_outlets)
+    await changes.keep_pins(session, zone.zone_id, "vehicle", call.pinned_vehicles)
+    await register.seal_areas(session, ground.community_ids, opened.zone_class)
+    await outbox.add(session, opened, sequence=sequence)
+    return incident_id
+
+
+async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> None:
+    """Take no more orders in a locked zone and lift its communities' regime; what is confirmed comes."""
+    if zone.status == "prepared" or zone.incident_id is None:
+        raise Conflict("orders.zone_not_activated", "The zone was never activated")
+    if zone.status == "closed":
+        raise Conflict("orders.zone_closed", "The zone is closed already")
+    community_ids = await queries.list_communities(session, zone.zone_id)
+    sequence = await changes.close(session, zone, reason=reason, now=now)
+    await register.seal_areas(session, community_ids, None)
+    closed = ZoneClosed(zone_id=zone.zone_id, incident_id=zone.incident_id)
+    await outbox.add(session, closed, sequence=sequence)
+
+
+async def _survey(session: AsyncSession, zone: ZoneRow, call: Call, now: datetime) -> Ground:
+    """Lock a zone's communities and look at what it stands on; raise `Rejected` naming all that is unfit."""
     community_ids = await queries.list_communities(session, zone.zone_id)
     # Locked first: of two zones that want the same community, the second sees the first.
     await changes.lock_communities(session, community_ids)
@@ -66,48 +115,15 @@ async def activate_zone(
             *(() if kinds else [Fault("", "orders.supply_policy_missing", {"zone_class": zone.zone_class})]),
         ]
     )
-
-    incident_id = incident.incident_id if incident else await _make_incident(session, zone, call, master, now)
-    slots = await queries.list_slots(session, [zone.zone_id])
-    households = await queries.count_households(session, community_ids)
-    opened = ZoneOpened(
-        zone_id=zone.zone_id,
-        incident_id=incident_id,
-        title=zone.title,
-        zone_class=ZoneClass(zone.zone_class),
-        path=tuple(zone.path),
-        communities=_tell_communities(communities, buildings, households),
-        slots=tuple(map(_tell_slot, slots)),
+    return Ground(
+        community_ids=community_ids,
+        communities=communities,
+        buildings=buildings,
+        households=await queries.count_households(session, community_ids),
+        slots=await queries.list_slots(session, [zone.zone_id]),
         needed_kinds=tuple(OutletKind(kind) for kind in kinds or ()),
-        pinned_outlets=call.pinned_outlets,
-        pinned_vehicles=call.pinned_vehicles,
-        activated_at=now,
+        incident=incident,
     )
-    if len(opened.model_dump_json().encode()) > LARGEST_EVENT:
-        _refuse([Fault("", "orders.zone_too_large", {"buildings": len(buildings)})])
-    bare = set(call.bare_building_ids)
-    sequence = await changes.activate(session, zone, incident_id, now=now)
-    await changes.keep_buildings(
-        session, zone.zone_id, [(each.area_id, each.area_id in bare) for each in buildings]
-    )
-    await changes.keep_pins(session, zone.zone_id, "outlet", call.pinned_outlets)
-    await changes.keep_pins(session, zone.zone_id, "vehicle", call.pinned_vehicles)
-    await register.seal_areas(session, community_ids, opened.zone_class)
-    await outbox.add(session, opened, sequence=sequence)
-    return incident_id
-
-
-async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> None:
-    """Take no more orders in a locked zone and lift its communities' regime; what is confirmed comes."""
-    if zone.status == "prepared" or zone.incident_id is None:
-        raise Conflict("orders.zone_not_activated", "The zone was never activated")
-    if zone.status == "closed":
-        raise Conflict("orders.zone_closed", "The zone is closed already")
-    community_ids = await queries.list_communities(session, zone.zone_id)
-    sequence = await changes.close(session, zone, reason=reason, now=now)
-    await register.seal_areas(session, community_ids, None)
-    closed = ZoneClosed(zone_id=zone.zone_id, incident_id=zone.incident_id)
-    await outbox.add(session, closed, sequence=sequence)
 
 
 async def _make_incident(
@@ -162,11 +178,25 @@ def _incident_faults(call: Call, incident: IncidentRow | None) -> Iterable[Fault
         yield Fault("/incident_id", "orders.incident_closed")
 
 
-def _tell_communities(
-    communities: Iterable[AreaRow], buildings: Iterable[AreaRow], households: Mapping[UUID, int]
-) -> tuple[Community, ...]:
+def _tell_zone(zone: ZoneRow, call: Call, ground: Ground, *, incident_id: UUID, now: datetime) -> ZoneOpened:
+    return ZoneOpened(
+        zone_id=zone.zone_id,
+        incident_id=incident_id,
+        title=zone.title,
+        zone_class=ZoneClass(zone.zone_class),
+        path=tuple(zone.path),
+        communities=_tell_communities(ground),
+        slots=tuple(map(_tell_slot, ground.slots)),
+        needed_kinds=ground.needed_kinds,
+        pinned_outlets=call.pinned_outlets,
+        pinned_vehicles=call.pinned_vehicles,
+        activated_at=now,
+    )
+
+
+def _tell_communities(ground: Ground) -> tuple[Community, ...]:
     below: dict[UUID | None, list[UUID]] = {}
-    for building in buildings:
+    for building in ground.buildings:
         below.setdefault(building.parent_id, []).append(building.area_id)
     return tuple(
         Community(
@@ -174,10 +204,10 @@ def _tell_communities(
             name=community.title,
             gate=community.gate,
             head_count=community.head_count,
-            households=households.get(community.area_id, 0),
+            households=ground.households.get(community.area_id, 0),
             building_ids=tuple(below.get(community.area_id, ())),
         )
-        for community in communities
+        for community in ground.communities
         if community.gate
     )
 
