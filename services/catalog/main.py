@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from services.catalog import report
 from services.catalog.emergency import routes as emergency
 from services.catalog.outlets import routes as outlets
 from services.catalog.prices import routes as prices
@@ -24,6 +25,7 @@ def create_app(settings: CatalogSettings) -> FastAPI:
             supply.zones,
             supply.outlets,
             supply.policies,
+            report.router,
             products.router,
             prices.router,
             prices.refusals,
