@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster for the run, and a fresh database with the kit's tables for each test that asks."""
+"""One PostgreSQL cluster and one Kafka for the run, and a fresh database for each test that asks."""
 
 import os
 import tempfile
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from services.console.parts import kafka as kafka_part
 from services.console.parts import postgres as postgres_part
 from services.kit import database, tables
 from services.kit.database import Sessions
@@ -30,6 +31,25 @@ def postgres() -> Iterator[str]:
         Path(folder).chmod(0o755)
         with postgres_part.running(Path(folder) / "postgres") as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Address of a broker: `KAFKA_BOOTSTRAP`, or one of this run; skips where Kafka's jars cannot be had."""
+    if given := os.environ.get("KAFKA_BOOTSTRAP"):
+        yield given
+        return
+    try:
+        kafka_part.find_jars()
+    except kafka_part.JarsUnavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"Kafka's jars cannot be had here, its tests are left out: {error}")
+    with (
+        tempfile.TemporaryDirectory(prefix="baton-kafka-") as folder,
+        kafka_part.running(Path(folder)) as address,
+    ):
+        yield address
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
-"""One Kafka for the run, and the bus on both transports."""
+"""The bus on both transports."""
 
-import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.console.parts import kafka as kafka_part
 from services.kit import database
 from services.kit.bus.choose import bus_from
 from services.kit.bus.postgres import PostgresBus
@@ -17,25 +14,6 @@ from services.kit.ids import new_id
 from tests import databases
 from tests.kit import lamps as lamps_face
 from tests.kit.buses import STARTS_WITHIN
-
-
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Address of a broker: `KAFKA_BOOTSTRAP`, or one of this run; skips where Kafka's jars cannot be had."""
-    if given := os.environ.get("KAFKA_BOOTSTRAP"):
-        yield given
-        return
-    try:
-        kafka_part.find_jars()
-    except kafka_part.JarsUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"Kafka's jars cannot be had here, its tests are left out: {error}")
-    with (
-        tempfile.TemporaryDirectory(prefix="baton-kafka-") as folder,
-        kafka_part.running(Path(folder)) as address,
-    ):
-        yield address
 
 
 @pytest.fixture(scope="session")

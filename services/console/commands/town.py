@@ -19,7 +19,8 @@ from services.console.machine.running import Plan, Running
 from services.console.parts.envoy import EnvoyFailed
 from services.console.parts.kafka import JarsUnavailable, KafkaFailed
 from services.console.parts.postgres import PostgresFailed
-from services.console.scenarios import beizang, report, village
+from services.console.scenarios import case as cases
+from services.console.scenarios import report, sealed_day, village
 from services.console.scenarios.town import SetUpFailed
 from services.console.scenarios.voices import Refused, Voices, open_client
 from services.console.scenarios.zone import NotInTime
@@ -57,9 +58,10 @@ def demo(*, bus: Bus = "postgres", kafka_bootstrap: Kafka = None, port: Port = D
     """Play the real cases through the gateway, in a folder of their own, and write the situation report."""
     with _told(), TemporaryDirectory(prefix="baton-demo-", ignore_cleanup_errors=True) as path:
         plan = Plan(path=Path(path), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
+        case = cases.load("beizang")
         with running.running(plan, _teller()) as up:
-            made = asyncio.run(_play(up, bus))
-    report.show(made, "北臧村镇", console)
+            made = asyncio.run(_play(up, case, bus))
+    report.show(made, case.title, console)
     report.write([made], REPORT)
     console.print(f"written to {REPORT.relative_to(folder.CHECKOUT)}")
     if failures := report.find_failures(made):
@@ -71,12 +73,12 @@ async def _load_village(up: Running) -> village.Shown:
         return await village.load(Voices(client, up.folder.keys), up.folder, _teller())
 
 
-async def _play(up: Running, bus: str) -> report.Report:
+async def _play(up: Running, case: cases.Case, bus: str) -> report.Report:
     """Play with the runner's watch beside it: what dies meanwhile is started again."""
     async with open_client(up.gateway) as client:
         watch = asyncio.create_task(_keep_reviving(up))
         try:
-            return await beizang.play(Voices(client, up.folder.keys), _teller(), bus=bus)
+            return await sealed_day.play(case, Voices(client, up.folder.keys), _teller(), bus=bus)
         finally:
             watch.cancel()
 

@@ -1,19 +1,18 @@
-"""The day of Beizang, from the ledger to every door: three villages sealed, half of the orders in groups."""
+"""A sealed day, from the ledger to every door: villages sealed, orders taken, carried, counted."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from services.console.scenarios import case as cases
 from services.console.scenarios import deliveries, goods, orders, people, report, town, zone
+from services.console.scenarios.case import Case
 from services.console.scenarios.report import Report
 from services.console.scenarios.voices import Voices
 
 Tell = Callable[[str], None]
 
 
-async def play(voices: Voices, tell: Tell, *, bus: str) -> Report:
-    """Play the case and return its situation report."""
-    case = cases.load("beizang")
+async def play(case: Case, voices: Voices, tell: Tell, *, bus: str) -> Report:
+    """Play a case and return its situation report."""
     place = await town.found(case, voices)
     tell(f"{len(case.facts.villages)} villages, {len(place.households)} households registered;"
          f" {case.facts.shops} shops in the ledger, {len(place.outlets)} qualified")  # fmt: skip
@@ -40,9 +39,10 @@ async def play(voices: Voices, tell: Tell, *, bus: str) -> Report:
 
     trips = await deliveries.plan_wave(place, opened)
     tell(f"{len(trips)} trips planned and committed")
-    await deliveries.suspend_drivers(place, trips)
+    await deliveries.suspend_drivers(place, opened)
     tell(f"{case.assumed.suspended_drivers} driver tested positive: the work went to others")
-    handed = await deliveries.carry(place, opened)
+    households = {order["order_id"]: order["household_id"] for order in decided}
+    handed = await deliveries.carry(place, opened, households)
     tell(f"{handed} hand-overs recorded over three legs")
     await deliveries.wait_until_fulfilled(place, opened)
     return await report.gather(place, opened, day, bus=bus)
