@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.catalog import HoldOverdue, StockRefused, StockReserved, ZoneSupplied
+from services.contracts.catalog import GroupGranted, HoldOverdue, StockRefused, StockReserved, ZoneSupplied
 from services.contracts.dispatch import PortionDelivered, SlotCapacityStated
 from services.contracts.whitelist import DutyStated
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
+from services.orders.groups import application as groups
 from services.orders.intake import deciding
 from services.orders.register import application as register
 from services.orders.zones import application as zones
@@ -52,10 +53,20 @@ async def on_stock_refused(
 
 
 async def on_hold_overdue(
-    session: AsyncSession, arrivals: Sequence[Arrived[HoldOverdue]], now: datetime
+    session: AsyncSession, arrivals: Sequence[Arrived[HoldOverdue]], _now: datetime
 ) -> None:
     """Say again what was decided about what catalog still holds."""
-    await deciding.restate(session, [arrived.event.reservation_id for arrived in arrivals])
+    # A reservation is an order's or a group's; each finds its own.
+    reservation_ids = [arrived.event.reservation_id for arrived in arrivals]
+    await deciding.restate(session, reservation_ids)
+    await groups.restate(session, reservation_ids)
+
+
+async def on_group_granted(
+    session: AsyncSession, arrivals: Sequence[Arrived[GroupGranted]], now: datetime
+) -> None:
+    """Share among its households what a group gets."""
+    await groups.share_out(session, arrivals, now)
 
 
 async def on_portion_delivered(
@@ -68,6 +79,7 @@ async def on_portion_delivered(
 HANDLERS: Handlers = {
     StockReserved: on_stock_reserved,
     StockRefused: on_stock_refused,
+    GroupGranted: on_group_granted,
     HoldOverdue: on_hold_overdue,
     PortionDelivered: on_portion_delivered,
     DutyStated: on_duty_stated,

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.kit.http import application
+from services.orders.groups import routes as groups
 from services.orders.intake import gathering
 from services.orders.intake import routes as intake
 from services.orders.needs import routes as needs
@@ -16,6 +17,6 @@ def create_app(settings: OrdersSettings) -> FastAPI:
     return application.create(
         settings,
         title="orders",
-        routers=[*register.ROUTERS, zones.router, intake.router, *needs.ROUTERS],
+        routers=[*register.ROUTERS, zones.router, intake.router, groups.router, *needs.ROUTERS],
         background=[gathering.running],
     )

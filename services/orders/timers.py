@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.timers import Timer
+from services.orders.groups import application as groups
 from services.orders.intake import deciding
 from services.orders.register import duties
 from services.orders.zones import application as zones
@@ -23,5 +24,7 @@ async def begin_duties(session: AsyncSession, now: datetime) -> int:
 TIMERS: tuple[Timer, ...] = (
     Timer(name="duties_begin", every=1.0, run=begin_duties),
     Timer(name="decisions_overdue", every=1.0, run=deciding.refuse_overdue),
+    Timer(name="groups_end", every=1.0, run=groups.end_due),
+    Timer(name="groups_overdue", every=1.0, run=groups.refuse_overdue),
     Timer(name="slots_close", every=1.0, run=deciding.close_slots),
 )

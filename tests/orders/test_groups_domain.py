@@ -1,9 +1,14 @@
+from datetime import UTC, datetime
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.contracts.values import Grant
 from services.kit.ids import new_id
 from services.orders.groups import domain
-from services.orders.groups.domain import PartLine
+from services.orders.groups.domain import BelowMinimum, Ending, PartLine
+from tests.orders.ground import give as give_line
 
 CABBAGE = new_id()
 
@@ -61,12 +66,93 @@ def test_sums_are_exact_and_nobody_gets_more_than_asked_or_two_less_than_another
     assert not unfilled or max(shares) - min(unfilled) <= 1
 
 
-def test_a_group_counts_households_not_lines() -> None:
-    order_id = new_id()
-    lines = [PartLine(order_id=order_id, line=n, product_id=new_id(), quantity=1) for n in (1, 2)]
-    assert domain.reaches_minimum(lines, minimum=1)
-    assert not domain.reaches_minimum(lines, minimum=2)
+def grant(*parts: int, asked: int = 100) -> Grant:
+    lines = tuple(give_line(CABBAGE, quantity) for quantity in parts)
+    return Grant(product_id=CABBAGE, asked=asked, granted=sum(parts), code=None, parts=lines)
 
 
-def test_the_tally_names_products_and_nobody() -> None:
-    assert domain.tally(ask(1, 2, 3)) == {CABBAGE: 6}
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=60), st.lists(st.integers(1, 40), max_size=6), st.data()
+)
+def test_of_each_part_exactly_the_part_is_given_and_each_order_gets_its_share(
+    quantities, parts, data
+) -> None:
+    lines = ask(*quantities)
+    while sum(parts) > sum(quantities):
+        parts.pop()
+    granted = grant(*parts, asked=sum(quantities))
+    shares = domain.share_grants(lines, {CABBAGE: sum(parts)}, seed=data.draw(st.text(max_size=5)))
+    given_lines = domain.give(shares, [granted])
+    for order_id, (share,) in shares.items():
+        assert sum(each.quantity for each in given_lines[order_id]) == share.granted
+    of_part = {
+        part.offer_id: sum(
+            each.quantity
+            for all_of in given_lines.values()
+            for each in all_of
+            if each.offer_id == part.offer_id
+        )
+        for part in granted.parts
+    }
+    assert of_part == {part.offer_id: part.quantity for part in granted.parts}
+
+
+def test_a_line_that_spans_two_outlets_is_given_as_two_lines_of_its_number() -> None:
+    (line,) = ask(5)
+    shares = domain.share_grants([line], {CABBAGE: 5}, seed="s")
+    first, second = domain.give(shares, [grant(2, 3)])[line.order_id]
+    assert [(each.line, each.quantity) for each in (first, second)] == [(1, 2), (1, 3)]
+    assert first.outlet_id != second.outlet_id
+
+
+@pytest.mark.parametrize(("parts", "granted", "asked"), [((2,), 3, 5), ((6,), 6, 5)])
+def test_a_grant_that_does_not_add_up_raises(parts, granted, asked) -> None:
+    (line,) = ask(5)
+    shares = domain.share_grants([line], {CABBAGE: granted}, seed="s")
+    with pytest.raises(domain.BrokenGrant):
+        domain.give(shares, [grant(*parts, asked=asked).model_copy(update={"granted": granted})])
+
+
+def test_a_line_that_gets_less_is_named_with_what_it_gets() -> None:
+    full, short = ask(1, 5)
+    shares = domain.share_grants([full, short], {CABBAGE: 4}, seed="s")
+    assert domain.failures_of(shares[full.order_id]) == ()
+    (failure,) = domain.failures_of(shares[short.order_id])
+    assert (failure.code, failure.asked, failure.available) == ("orders.group_short", 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("households", "below", "was_extended", "ending"),
+    [
+        (30, "cancel", False, "lock"),
+        (29, "cancel", False, "cancel"),
+        (29, "send", False, "lock"),
+        (0, "send", False, "cancel"),
+        (29, "extend", False, "extend"),
+        (29, "extend", True, "cancel"),
+        (30, "extend", True, "lock"),
+    ],
+)
+def test_a_group_ends_as_its_leader_stated(households, below, was_extended, ending) -> None:
+    assert (
+        domain.end_at_cut_off(
+            households=households,
+            products=9,
+            minimum=30,
+            below=BelowMinimum(below),
+            was_extended=was_extended,
+        )
+        == ending
+    )
+
+
+def test_a_group_of_more_products_than_an_event_can_name_ends_without_goods() -> None:
+    ending = domain.end_at_cut_off(
+        households=30, products=451, minimum=30, below=BelowMinimum.SEND, was_extended=False
+    )
+    assert ending is Ending.TOO_VARIED
+
+
+def test_the_seed_is_the_groups_id_and_the_day_of_its_lock() -> None:
+    group_id = new_id()
+    assert domain.seed_of(group_id, datetime(2022, 4, 5, 23, tzinfo=UTC)) == f"{group_id}:2022-04-05"

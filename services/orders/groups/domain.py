@@ -1,11 +1,48 @@
-"""How a group's short supply is shared: a floor for each, the rest by a draw that anyone can repeat. Pure."""
+"""How a group ends, and how its short supply is shared by a rule that anyone can repeat. Pure."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from hashlib import sha256
 from itertools import chain
+from typing import Final
 from uuid import UUID
+
+from services.contracts.values import GivenLine, Grant, LineFailure
+from services.kit.errors import Fault
+
+# An event has at most 64 KB; a tally of so many products has 50.
+MOST_PRODUCTS: Final = 450
+# The rule by which what is short is shared, as it is published with every locked group.
+RULE: Final = "orders.floor_then_draw.v1"
+
+
+class BelowMinimum(StrEnum):
+    """What the leader stated for the case that too few come: send all the same, cancel, or extend once."""
+
+    SEND = "send"
+    CANCEL = "cancel"
+    EXTEND = "extend"
+
+
+class GroupStatus(StrEnum):
+    """Where a group stands."""
+
+    OPEN = "open"
+    LOCKED = "locked"
+    DECIDED = "decided"
+    REFUSED = "refused"
+
+
+class Ending(StrEnum):
+    """What becomes of a group at its cut-off."""
+
+    LOCK = "lock"
+    EXTEND = "extend"
+    CANCEL = "cancel"
+    TOO_VARIED = "too_varied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +68,74 @@ class Share:
         return self.line.quantity - self.granted
 
 
-def tally(lines: Iterable[PartLine]) -> Mapping[UUID, int]:
-    """Return how many units of each product a group asks for: never who asks."""
-    asked: defaultdict[UUID, int] = defaultdict(int)
-    for line in lines:
-        asked[line.product_id] += line.quantity
-    return dict(asked)
+class BrokenGrant(Exception):
+    """A grant of more than was asked, or not of the sum of its parts; a person looks."""
+
+    def __init__(self, *, product_id: UUID) -> None:
+        super().__init__(str(product_id))
 
 
-def reaches_minimum(lines: Iterable[PartLine], *, minimum: int) -> bool:
-    """Say whether enough households take part (最低成团, typically 30)."""
-    return len({line.order_id for line in lines}) >= minimum
+def end_at_cut_off(
+    *, households: int, products: int, minimum: int, below: BelowMinimum, was_extended: bool
+) -> Ending:
+    """Say what becomes of a group at its cut-off; below its minimum, what its leader stated beforehand."""
+    if products > MOST_PRODUCTS:
+        return Ending.TOO_VARIED
+    if households >= minimum or (below is BelowMinimum.SEND and households):
+        return Ending.LOCK
+    if below is BelowMinimum.EXTEND and not was_extended:
+        return Ending.EXTEND
+    return Ending.CANCEL
+
+
+def find_cut_off_faults(
+    cut_off_at: datetime, *, extend_to: datetime | None, after: datetime, before: datetime
+) -> list[Fault]:
+    """Return what is wrong with a group's cut-off and with the one it would be extended to."""
+    code = "orders.cut_off_out_of_range"
+    faults = []
+    if not after < cut_off_at < before:
+        faults.append(Fault("/cut_off_at", code, {"after": after, "before": before}))
+    if extend_to is not None and not cut_off_at < extend_to < before:
+        faults.append(Fault("/extend_to", code, {"after": cut_off_at, "before": before}))
+    return faults
+
+
+def seed_of(group_id: UUID, locked_at: datetime) -> str:
+    """Return the seed of the group's draw, published with its lock: the group's id and the day in UTC."""
+    return f"{group_id}:{locked_at.astimezone(UTC):%Y-%m-%d}"
+
+
+def give(
+    shares: Mapping[UUID, Sequence[Share]], grants: Iterable[Grant]
+) -> Mapping[UUID, tuple[GivenLine, ...]]:
+    """Return what each order gets from which outlet; what is given of a part is the part, to the unit."""
+    parts = {grant.product_id: _parts_of(grant) for grant in grants}
+    given: dict[UUID, tuple[GivenLine, ...]] = {}
+    # Always in the orders' order: whoever is early in one product is early in all, so that few get
+    # their goods from more outlets than they must.
+    for order_id in sorted(shares):
+        given[order_id] = tuple(
+            chain.from_iterable(
+                _take(parts[share.line.product_id], share) for share in shares[order_id] if share.granted
+            )
+        )
+    return given
+
+
+def failures_of(shares: Iterable[Share]) -> tuple[LineFailure, ...]:
+    """Return the lines that get less than they asked, with what they get."""
+    return tuple(
+        LineFailure(
+            line=share.line.line,
+            product_id=share.line.product_id,
+            code="orders.group_short",
+            asked=share.line.quantity,
+            available=share.granted,
+        )
+        for share in shares
+        if share.missing
+    )
 
 
 def draw(order_ids: Iterable[UUID], *, seed: str, product_id: UUID) -> list[UUID]:
@@ -67,6 +161,23 @@ def share_grants(
     return {
         order_id: sorted(shares, key=lambda share: share.line.line) for order_id, shares in of_order.items()
     }
+
+
+def _parts_of(grant: Grant) -> deque[GivenLine]:
+    if grant.granted > grant.asked or sum(part.quantity for part in grant.parts) != grant.granted:
+        raise BrokenGrant(product_id=grant.product_id)
+    return deque(grant.parts)
+
+
+def _take(parts: deque[GivenLine], share: Share) -> Iterable[GivenLine]:
+    wanted = share.granted
+    while wanted:
+        part = parts.popleft()
+        taken = min(wanted, part.quantity)
+        yield part.model_copy(update={"line": share.line.line, "quantity": taken})
+        wanted -= taken
+        if taken < part.quantity:
+            parts.appendleft(part.model_copy(update={"quantity": part.quantity - taken}))
 
 
 def _share_product(asking: Sequence[PartLine], granted: int, *, seed: str) -> Iterable[Share]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.catalog import StockRefused, StockReserved
 from services.contracts.dispatch import PortionDelivered
 from services.contracts.orders import SlotClosed
+from services.contracts.values import GivenLine
 from services.kit import outbox, pending
 from services.kit.event import Event
 from services.orders.intake import acceptance, ledger, life
@@ -22,6 +23,8 @@ DECIDED = Counter("orders_decided_total", "Orders by what became of them", ["sta
 
 OVERDUE_BATCH = 200
 SLOT_BATCH = 50
+# A large group's parts are one transaction, but none of its statements may outlast the limit of one.
+CHUNK = 500
 ENDED_WITHOUT_GOODS = (OrderStatus.REFUSED, OrderStatus.CANCELLED)
 
 
@@ -93,6 +96,16 @@ async def restate(session: AsyncSession, order_ids: Iterable[UUID]) -> None:
         await outbox.add_all(session, [(event, order.sequence) for order, event in said])
 
 
+async def let_go(
+    session: AsyncSession, released: Sequence[tuple[Order, Sequence[GivenLine]]], now: datetime
+) -> None:
+    """Say of refused parts of a group which of the group's goods each lets go, at its next sequence."""
+    orders = [life.let_go(order, given) for order, given in released if given]
+    for chunk in _chunks(orders):
+        await ledger.write_orders(session, chunk, now)
+        await outbox.add_all(session, [(life.announce(order), order.sequence) for order in chunk])
+
+
 async def count_portions(session: AsyncSession, delivered: Sequence[PortionDelivered], now: datetime) -> None:
     """Count portions once each; an order whose last one is settled is fulfilled, one taken back stays so."""
     orders = await ledger.lock_orders(session, [portion.order_id for portion in delivered])
@@ -130,16 +143,22 @@ async def settle(
     changed = [order for order in after if order is not before[order.order_id]]
     if not changed:
         return
-    await ledger.write_orders(session, changed, now)
+    for chunk in _chunks(changed):
+        await ledger.write_orders(session, chunk, now)
     confirmed = [order for order in changed if order.status is OrderStatus.CONFIRMED]
     if confirmed:
         await ledger.expect_portions(session, confirmed)
-    await outbox.add_all(session, [(life.announce(order), order.sequence) for order in changed])
+    for chunk in _chunks(changed):
+        await outbox.add_all(session, [(life.announce(order), order.sequence) for order in chunk])
     released = [order for order in changed if order.status in ENDED_WITHOUT_GOODS]
     if released:
         await ledger.give_back(session, released)
     for order in changed:
         DECIDED.labels(order.status).inc()
+
+
+def _chunks(orders: Sequence[Order]) -> Iterable[Sequence[Order]]:
+    return (orders[start : start + CHUNK] for start in range(0, len(orders), CHUNK))
 
 
 async def _lock(session: AsyncSession, order_ids: Sequence[UUID]) -> Mapping[UUID, Order]:

@@ -35,6 +35,7 @@ class Turn(StrEnum):
 
     STOCK_RESERVED = "stock_reserved"
     STOCK_REFUSED = "stock_refused"
+    GROUP_REFUSED = "group_refused"
     DECISION_OVERDUE = "decision_overdue"
     CANCELLATION = "cancellation"
     LAST_PORTION_SETTLED = "last_portion_settled"
@@ -43,6 +44,7 @@ class Turn(StrEnum):
 NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.PLACED, Turn.STOCK_RESERVED): OrderStatus.CONFIRMED,
     (OrderStatus.PLACED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
+    (OrderStatus.PLACED, Turn.GROUP_REFUSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.CANCELLATION): OrderStatus.CANCELLED,
@@ -177,6 +179,11 @@ def restate(order: Order) -> tuple[Order, OrderEvent] | None:
     # Fulfilled says nothing of the goods; that they were promised does.
     decided = OrderStatus.CONFIRMED if order.status is OrderStatus.FULFILLED else order.status
     return again, announce(replace(again, status=decided))
+
+
+def let_go(part: Order, given: Sequence[GivenLine]) -> Order:
+    """Return a refused part with the goods that would have been its own, to be told as released."""
+    return replace(part, given=tuple(given), sequence=part.sequence + 1)
 
 
 def next_status(status: OrderStatus, turn: Turn) -> OrderStatus:
