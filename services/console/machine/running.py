@@ -19,6 +19,7 @@ from services.kit.bus import choose
 TOPICS = databases.SERVICES
 BUS_READY_WITHIN = 60.0
 POOL_SIZE = 5
+LOOPBACK = "127.0.0.1"
 
 # What is told to the person who waits: a part and what became of it.
 Tell = Callable[[str], None]
@@ -55,6 +56,8 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
         home = stack.enter_context(folder.opened(plan.path))
         if left := processes.end_leftovers(home.path):
             tell(f"ended {left} processes that a killed run had left")
+        # Asked first: nobody wants to learn after fifteen seconds that a port is taken.
+        envoy.require_free(LOOPBACK, plan.port)
         processes.mark(home.path)
         keys.make(home.keys)
 
@@ -123,19 +126,19 @@ def _child(  # noqa: PLR0913 - the facts of one process
             "BATON_DRAIN_SECONDS": str(plan.drain_seconds),
         },
         log=home.logs / f"{service}-{verb}.log",
-        ready_url=f"http://127.0.0.1:{asked}/readyz",
+        ready_url=f"http://{LOOPBACK}:{asked}/readyz",
     )
 
 
 def _gateway(plan: Plan, home: Folder, children: tuple[Child, ...]) -> config.Config:
     upstreams = {
-        child.words[1]: ("127.0.0.1", int(child.environment["BATON_PORT"]))
+        child.words[1]: (LOOPBACK, int(child.environment["BATON_PORT"]))
         for child in children
         if child.words[0] == "serve"
     }
     return config.render(
         table.load(),
-        listen=("127.0.0.1", plan.port),
+        listen=(LOOPBACK, plan.port),
         admin_port=free_port(),
         upstreams=upstreams,
         keys=keys.public_set(home.keys),

@@ -51,7 +51,7 @@ def running(config: Mapping[str, Any], folder: Path) -> Iterator[str]:
     listener = config["static_resources"]["listeners"][0]
     places = [_place(listener["address"]), _place(config["admin"]["address"])]
     for host, port in places:
-        _require_free(host, port)
+        require_free(host, port)
 
     # No shared memory between processes: two gateways on one machine must not know of each other.
     words = ["--disable-hot-restart", "--log-level", "warning", "-c", str(_write(config, folder))]
@@ -89,7 +89,8 @@ def _place(address: Mapping[str, Any]) -> tuple[str, int]:
     return place["address"], place["port_value"]
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int) -> None:
+    """Raise `EnvoyFailed` where somebody else has the gateway's place."""
     # Envoy shares its port with any other Envoy of the same user, which would answer half of the requests.
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
