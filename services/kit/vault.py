@@ -7,7 +7,7 @@ by a master key from a file; a scope whose key is destroyed keeps its row, witho
 import json
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_bytes
 from uuid import UUID
@@ -67,7 +67,7 @@ class Destroyed(Exception):
 class Master:
     """The key that wraps all others; a key service can stand behind the same two functions."""
 
-    _key: bytes
+    _key: bytes = field(repr=False)
 
     @classmethod
     def of_file(cls, path: Path | None) -> "Master":
@@ -102,7 +102,7 @@ class Master:
 class Keys:
     """The data keys of some scopes, for the length of one transaction."""
 
-    _of_scope: Mapping[UUID, bytes]
+    _of_scope: Mapping[UUID, bytes] = field(repr=False)
 
     def seal(self, scope_id: UUID, content: Mapping[str, object]) -> bytes:
         """Return `content` sealed for its scope; raise `Destroyed` where the scope's key is gone."""
@@ -111,11 +111,12 @@ class Keys:
         return nonce + AESGCM(self._key(scope_id)).encrypt(nonce, plain, scope_id.bytes)
 
     def open(self, scope_id: UUID, sealed: bytes) -> dict[str, object]:
-        """Return what was sealed; raise `Destroyed` where the key that sealed it is gone."""
+        """Return what was sealed; raise `Destroyed` where this scope's key does not open it any more."""
         key = AESGCM(self._key(scope_id))
         try:
             plain = key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], scope_id.bytes)
-        except InvalidTag as error:
+        # A ValueError is what is too short to have been sealed at all.
+        except (InvalidTag, ValueError) as error:
             raise Destroyed(scope_id=scope_id) from error
         opened: dict[str, object] = json.loads(plain)
         return opened
