@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ class Work:
     own_topic: str
     handlers: Handlers
     timers: Sequence[Timer] = ()
+    # What runs beside, for work that must not sit in a transaction; ended by cancelling it.
+    beside: Sequence[Callable[[Sessions], Coroutine[Any, Any, None]]] = ()
 
 
 async def run_worker(settings: ServiceSettings, work: Work) -> None:
@@ -74,6 +76,7 @@ def _parts(
         pending.keep_measuring(sessions),
         _move_events(settings, work, sessions),
         *(timers.keep_running(sessions, timer) for timer in work.timers),
+        *(keep_going(sessions) for keep_going in work.beside),
     ]
 
 

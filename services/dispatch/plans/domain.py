@@ -143,6 +143,29 @@ class Violation:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+def free_window(
+    shift: Window, busy: Sequence[Window], around: Window, *, not_before: datetime
+) -> Window | None:
+    """Return the longest free time of a shift, of those that touch the time around which it is wanted.
+
+    A vehicle with trips elsewhere in its shift has several free times; it is planned in one of them.
+    """
+    starts_at = max(shift.starts_at, not_before)
+    free: list[Window] = []
+    for taken in sorted(busy, key=lambda window: window.starts_at):
+        free.append(Window(starts_at, min(taken.starts_at, shift.ends_at)))
+        starts_at = max(starts_at, taken.ends_at)
+    free.append(Window(starts_at, shift.ends_at))
+    wanted = [
+        window
+        for window in free
+        if window.starts_at < window.ends_at
+        and window.starts_at <= around.ends_at
+        and around.starts_at <= window.ends_at
+    ]
+    return max(wanted, key=lambda window: window.ends_at - window.starts_at, default=None)
+
+
 def find_violations(wave: Wave, solution: Solution) -> list[Violation]:
     """Return everything that makes a solution unlawful, judged without the solver that made it."""
     trips_of: dict[UUID, list[Trip]] = {}

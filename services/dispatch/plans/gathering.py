@@ -1,0 +1,84 @@
+"""A wave gathered from what stands in the database: the pool, the fleet at hand, the places, the road."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.values import Point
+from services.dispatch.passes import queries as passes_queries
+from services.dispatch.passes.domain import Pass
+from services.dispatch.places import queries as places_queries
+from services.dispatch.plans import domain, queries
+from services.dispatch.plans.domain import Vehicle, Wave, Window
+from services.dispatch.trips import queries as trips_queries
+from services.dispatch.trips.domain import Turn
+
+
+async def gather(
+    session: AsyncSession,
+    *,
+    zone_ids: Sequence[UUID],
+    slot_ids: Sequence[UUID],
+    load_ids: Sequence[UUID] | None,
+    now: datetime,
+) -> Wave:
+    """Return what is to be planned now, and with what."""
+    loads = await queries.list_pool(session, slot_ids, load_ids)
+    windows = await queries.find_windows(session, slot_ids)
+    around = Window(
+        min((window.starts_at for window in windows.values()), default=now),
+        max((window.ends_at for window in windows.values()), default=now),
+    )
+    rows = await queries.list_vehicles(session, zone_ids, around, now)
+    passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
+    turns = await trips_queries.list_turns(session, now)
+    outlets = await places_queries.find_outlets(session, {load.outlet_id for load in loads})
+    gates = await places_queries.find_gates(session, {load.community_id for load in loads})
+    return Wave(
+        starts_at=now,
+        vehicles=_at_hand(rows, passes.values(), turns, around, now),
+        loads=loads,
+        outlets={outlet_id: place.point for outlet_id, place in outlets.items()},
+        gates={community_id: place.point for community_id, place in gates.items()},
+        windows=windows,
+        travel=await queries.get_travel(session, now),
+    )
+
+
+def _at_hand(
+    rows: Iterable[Row[Any]], passes: Iterable[Pass], turns: Iterable[Turn], around: Window, now: datetime
+) -> list[Vehicle]:
+    permits, busy = list(passes), list(turns)
+    vehicles = []
+    for row in rows:
+        free = [
+            window
+            for permit in permits
+            if permit.vehicle_id == row.vehicle_id
+            and (window := _free_under(permit, row, busy, around, now)) is not None
+        ]
+        if free:
+            longest = max(free, key=lambda window: window.ends_at - window.starts_at)
+            vehicles.append(
+                Vehicle(
+                    vehicle_id=row.vehicle_id,
+                    capacity_g=row.capacity_g,
+                    capacity_pieces=row.capacity_pieces,
+                    base=Point(lat=row.base_lat, lon=row.base_lon),
+                    starts_at=longest.starts_at,
+                    ends_at=longest.ends_at,
+                )
+            )
+    return vehicles
+
+
+def _free_under(
+    permit: Pass, row: Row[Any], turns: Iterable[Turn], around: Window, now: datetime
+) -> Window | None:
+    shift = Window(max(row.shift_starts_at, permit.valid_from), min(row.shift_ends_at, permit.valid_to))
+    taken = [Window(turn.departs_at, turn.ends_at) for turn in turns if turn.vehicle_id == row.vehicle_id]
+    return domain.free_window(shift, taken, around, not_before=now)
