@@ -10,7 +10,9 @@ from services.dispatch.fleet.routes import router as fleet_router
 from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.routes import load_router, portion_router
 from services.dispatch.passes.routes import router as passes_router
+from services.dispatch.plans.routes import router as plans_router
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.trips.routes import router as trips_router
 from services.kit.http import application
 from services.kit.vault import Master
 
@@ -20,7 +22,15 @@ def create_app(settings: DispatchSettings) -> FastAPI:
     return application.create(
         settings,
         title="dispatch",
-        routers=[fleet_router, passes_router, crew_router, load_router, portion_router],
+        routers=[
+            fleet_router,
+            passes_router,
+            crew_router,
+            load_router,
+            portion_router,
+            plans_router,
+            trips_router,
+        ],
         background=[keep_marks],
     )
 

@@ -10,6 +10,7 @@ from services.dispatch.fleet import application as fleet_application
 from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.fleet.domain import Fleet, Permit
 from services.dispatch.passes import queries as passes_queries
+from services.dispatch.plans import application as plans_application
 from services.kit.timers import Timer
 
 
@@ -34,4 +35,7 @@ async def state_capacities(session: AsyncSession, now: datetime) -> int:
     return await fleet_application.state_due_capacities(session, fleet, now)
 
 
-TIMERS: tuple[Timer, ...] = (Timer("dispatch.state_capacities", 0.5, state_capacities),)
+TIMERS: tuple[Timer, ...] = (
+    Timer("dispatch.state_capacities", 0.5, state_capacities),
+    Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
+)

@@ -2,6 +2,7 @@
 
 from services.dispatch.consumers import HANDLERS
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.solving import keep_solving
 from services.dispatch.timers import TIMERS
 from services.kit.worker import Work, run_worker
 
@@ -11,6 +12,7 @@ WORK = Work(
     own_topic="dispatch",
     handlers=HANDLERS,
     timers=TIMERS,
+    beside=(keep_solving,),
 )
 
 
