@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.catalog import report
 from services.catalog.emergency import routes as emergency
+from services.catalog.menu import routes as menu
 from services.catalog.outlets import routes as outlets
 from services.catalog.prices import routes as prices
 from services.catalog.products import routes as products
@@ -31,5 +32,7 @@ def create_app(settings: CatalogSettings) -> FastAPI:
             prices.refusals,
             offers.router,
             counts.router,
+            menu.router,
         ],
+        background=[menu.hang_board],
     )
