@@ -9,8 +9,8 @@ from sqlalchemy import text
 from services.contracts.values import MissingSupply, OutletKind
 from services.kit import database
 from services.kit.ids import new_id
-from services.orders import timers
-from tests.orders.bus import deliver
+from services.orders import consumers, timers
+from tests.orders.bus import deliver, received
 from tests.orders.openings import (
     activate,
     capacity,
@@ -305,14 +305,23 @@ async def test_words_that_come_before_the_activation_count(client, service_sessi
     assert (await show(client, zone["zone_id"]))["status"] == "open"
 
 
-async def test_the_last_two_words_at_once_open_the_zone(client, service_sessions) -> None:
+async def say(session, handler, event):
+    """Handle one event in a transaction that the test holds open."""
+    arrived = received(event).as_arrived(type(event))
+    await handler(session, [arrived], await database.now(session))
+
+
+async def test_of_two_words_that_complete_a_zone_at_once_the_second_sees_the_first(
+    client, service_sessions
+) -> None:
     town = await plant_town(client)
     zone, incident_id = await activated(client, town)
     await deliver(service_sessions, (duty(town, *town.all_buildings), 1))
-    await asyncio.gather(
-        deliver(service_sessions, (capacity(zone, incident_id), 1)),
-        deliver(service_sessions, (supplied(zone["zone_id"], incident_id), 1)),
-    )
+    async with service_sessions.begin() as session:
+        await say(session, consumers.on_slot_capacity_stated, capacity(zone, incident_id))
+        second = asyncio.create_task(deliver(service_sessions, (supplied(zone["zone_id"], incident_id), 1)))
+        await asyncio.wait([second], timeout=0.3)
+    await second
     assert (await show(client, zone["zone_id"]))["status"] == "open"
 
 
@@ -324,10 +333,11 @@ async def test_a_duty_stated_while_the_zone_is_activated_is_not_missed(client, s
         (capacity(zone, str(new_id())), 1),
         (supplied(zone["zone_id"], str(new_id())), 1),
     )
-    await asyncio.gather(
-        activate(client, town, zone["zone_id"]),
-        deliver(service_sessions, (duty(town, *town.all_buildings), 1)),
-    )
+    async with service_sessions.begin() as session:
+        await say(session, consumers.on_duty_stated, duty(town, *town.all_buildings))
+        call = asyncio.create_task(activate(client, town, zone["zone_id"]))
+        await asyncio.wait([call], timeout=0.3)
+    assert (await call).status_code == 202
     assert (await show(client, zone["zone_id"]))["status"] == "open"
 
 
@@ -368,6 +378,7 @@ async def test_an_older_capacity_changes_nothing_and_a_lower_one_cancels_nobody(
     zone, incident_id = await activated(client, town)
     await deliver(service_sessions, (capacity(zone, incident_id, portions=10), 2))
     await deliver(service_sessions, (capacity(zone, incident_id, portions=99), 1))
+    assert await scalar(service_sessions, "SELECT capacity FROM slots") == 10
     async with service_sessions.begin() as session:
         await session.execute(text("UPDATE slots SET taken = 8"))
     await deliver(service_sessions, (capacity(zone, incident_id, portions=5), 3))

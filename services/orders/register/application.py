@@ -51,6 +51,7 @@ async def import_areas(session: AsyncSession, wanted: Sequence[Wanted], *, reach
 async def seal_areas(session: AsyncSession, area_ids: Iterable[UUID], zone_class: ZoneClass | None) -> None:
     """Set the regime of communities (None: lift it) and state them and their buildings anew, whole."""
     communities = sorted(area_ids)
+    await queries.lock_tree(session)
     await queries.set_class(session, communities, zone_class)
     restated = await queries.restate_areas(session, communities)
     above = await queries.find_areas(session, ids={area_id for area in restated for area_id in area.path})

@@ -14,7 +14,7 @@ from services.kit.ids import new_id
 from services.orders.register.domain import Home
 from services.orders.register.tables import AreaRow, CertificateRow, HouseholdRow
 
-# One import of the tree at a time: two that plant the same code would otherwise meet in the unique index.
+# One change of the tree at a time, an import or a zone's: so they never meet in an index or wait in a circle.
 LOCK_TREE = text("SELECT pg_advisory_xact_lock(hashtextextended('orders.areas', 0))")
 LOCK_HOUSEHOLDS = text("SELECT pg_advisory_xact_lock(hashtextextended('orders.households', 0))")
 SAVE_AREAS = text("""
@@ -112,7 +112,7 @@ async def list_areas(
 
 
 async def lock_tree(session: AsyncSession) -> None:
-    """Let no other import of areas begin before this transaction ends."""
+    """Let nobody else change areas before this transaction ends."""
     await session.execute(LOCK_TREE)
 
 

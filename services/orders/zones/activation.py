@@ -98,10 +98,10 @@ async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: 
 
 
 async def _survey(session: AsyncSession, zone: ZoneRow, call: Call, now: datetime) -> Ground:
-    """Lock a zone's communities and look at what it stands on; raise `Rejected` naming all that is unfit."""
+    """Lock the tree and look at what it stands on; raise `Rejected` naming all that is unfit."""
     community_ids = await queries.list_communities(session, zone.zone_id)
     # Locked first: of two zones that want the same community, the second sees the first.
-    await changes.lock_communities(session, community_ids)
+    await register_queries.lock_tree(session)
     communities = await register_queries.find_areas(session, ids=community_ids)
     buildings = await register_queries.list_children(session, community_ids, level=AreaLevel.BUILDING)
     incident = await queries.find_incident(session, call.incident_id, lock=True) if call.incident_id else None

@@ -1,7 +1,7 @@
 """Every write to a zone and what belongs to it; the zone is locked before."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -106,10 +106,6 @@ OPEN_SLOTS = text("""
     FROM (SELECT slot_id FROM slots WHERE zone_id = ANY(CAST(:zone_ids AS uuid[])) AND status = 'waiting'
           ORDER BY slot_id FOR UPDATE) AS locked
     WHERE slot.slot_id = locked.slot_id
-""")
-
-LOCK_COMMUNITIES = text("""
-    SELECT area_id FROM areas WHERE area_id = ANY(CAST(:area_ids AS uuid[])) ORDER BY area_id FOR UPDATE
 """)
 
 
@@ -234,8 +230,3 @@ async def open_channels(session: AsyncSession, seconds: Mapping[UUID, float]) ->
         return
     await session.execute(OPEN_ZONES, {"zone_ids": list(seconds), "seconds": list(seconds.values())})
     await session.execute(OPEN_SLOTS, {"zone_ids": list(seconds)})
-
-
-async def lock_communities(session: AsyncSession, community_ids: Iterable[UUID]) -> None:
-    """Lock communities in key order until the transaction ends."""
-    await session.execute(LOCK_COMMUNITIES, {"area_ids": sorted(community_ids)})
