@@ -21,6 +21,7 @@ from services.dispatch.fleet import application as fleet_application
 from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.loads import application as loads_application
 from services.dispatch.places import queries as places_queries
+from services.dispatch.rescues import application as rescues_application
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
 
@@ -90,7 +91,8 @@ async def on_person_suspended(
     session: AsyncSession, arrivals: Sequence[Arrived[PersonSuspended]], now: datetime
 ) -> None:
     """Know who is cleared no more, and what becomes of the work that was that person's."""
-    if await crew_application.suspend_people(session, arrivals):
+    if suspended := await crew_application.suspend_people(session, arrivals):
+        await rescues_application.take_work_from(session, suspended, now)
         await fleet_queries.mark_due(session, now)
 
 

@@ -11,6 +11,8 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.routes import load_router, portion_router
 from services.dispatch.passes.routes import router as passes_router
 from services.dispatch.plans.routes import router as plans_router
+from services.dispatch.relay import routes as relay
+from services.dispatch.rescues import routes as rescues
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.trips.routes import router as trips_router
 from services.kit.http import application
@@ -30,6 +32,12 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             portion_router,
             plans_router,
             trips_router,
+            relay.hand_over_router,
+            relay.load_router,
+            relay.unit_router,
+            relay.breach_router,
+            rescues.rescue_router,
+            rescues.incident_router,
         ],
         background=[keep_marks],
     )

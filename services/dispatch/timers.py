@@ -11,6 +11,7 @@ from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.fleet.domain import Fleet, Permit
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.plans import application as plans_application
+from services.dispatch.rescues import application as rescues_application
 from services.kit.timers import Timer
 
 
@@ -37,5 +38,6 @@ async def state_capacities(session: AsyncSession, now: datetime) -> int:
 
 TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.state_capacities", 0.5, state_capacities),
+    Timer("dispatch.open_rescues", 5.0, rescues_application.open_late),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
 )

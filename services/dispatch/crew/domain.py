@@ -59,11 +59,16 @@ def cleared_drivers(clearances: Iterable[CrewClearance], now: datetime) -> dict[
     }
 
 
-def is_steward_of(duties: Iterable[Duty], *, community_id: UUID, building_id: UUID, at: datetime) -> bool:
-    """Say whether one of a person's duties is for this door at a moment; no building named is every one."""
+def is_steward_of(
+    duties: Iterable[Duty], *, community_id: UUID, building_id: UUID | None, at: datetime
+) -> bool:
+    """Say whether one of a person's duties is for this door at a moment; no door given is the gate.
+
+    A duty that names no building is for all of the community's.
+    """
     return any(
         duty.starts_at <= at < duty.ends_at
         and duty.community_id == community_id
-        and (not duty.building_ids or building_id in duty.building_ids)
+        and (building_id is None or not duty.building_ids or building_id in duty.building_ids)
         for duty in duties
     )

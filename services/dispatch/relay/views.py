@@ -1,0 +1,116 @@
+"""What is told of hand-overs, custody and breaches."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from services.contracts.values import Point
+from services.dispatch.bodies import fault_view
+from services.dispatch.loads.views import LoadUnitView, LoadView
+from services.dispatch.relay.application import Outcome
+from services.kit.http.problems import FaultView
+
+
+class RecordedView(BaseModel):
+    """What became of one item of a device's log."""
+
+    index: int
+    hand_over_id: UUID
+    outcome: Literal["recorded", "repeated", "refused"]
+    is_breach: bool
+    breach_id: UUID | None
+    errors: list[FaultView]
+
+    @classmethod
+    def of(cls, index: int, hand_over_id: UUID, outcome: Outcome) -> "RecordedView":
+        """Return an outcome as it is answered."""
+        return cls(
+            index=index,
+            hand_over_id=hand_over_id,
+            outcome=outcome.outcome,
+            is_breach=outcome.is_breach,
+            breach_id=outcome.breach_id,
+            errors=[fault_view(fault) for fault in outcome.faults],
+        )
+
+
+class RecordedItemsView(BaseModel):
+    """What became of a device's log, item by item."""
+
+    items: list[RecordedView]
+
+
+class HandOverView(BaseModel):
+    """One link of the chain of custody."""
+
+    hand_over_id: UUID
+    load_unit_id: UUID
+    leg: int
+    giver_id: UUID
+    taker_id: UUID
+    place: Point | None
+    occurred_at: datetime
+    recorded_at: datetime
+    proof: str
+    photo_sha256: str | None
+    is_breach: bool
+    is_degraded: bool
+
+    @classmethod
+    def of(cls, row: Any) -> "HandOverView":
+        """Return a link as it is told."""
+        place = Point(lat=row.lat, lon=row.lon) if row.lat is not None else None
+        shown = {name: getattr(row, name) for name in cls.model_fields if name != "place"}
+        return cls(place=place, **shown)
+
+
+class HeldUnitView(LoadUnitView):
+    """A load unit and who has it; nobody: it is still at the outlet."""
+
+    holder_id: UUID | None
+
+
+class HeldLoadView(LoadView):
+    """A load, its units and who has each."""
+
+    units: list[HeldUnitView]  # type: ignore[assignment]
+
+
+class LabelView(BaseModel):
+    """What is printed on a load unit: the text of the QR code, and lines for people."""
+
+    load_unit_id: UUID
+    text: str
+    lines: list[str]
+
+
+class BreachView(BaseModel):
+    """A hand-over by somebody not cleared, open until a person closes it with a reason."""
+
+    breach_id: UUID
+    hand_over_id: UUID
+    incident_id: UUID
+    zone_id: UUID
+    load_unit_id: UUID
+    leg: int
+    giver_id: UUID
+    taker_id: UUID
+    person_ids: list[UUID]
+    occurred_at: datetime
+    opened_at: datetime
+    closed_at: datetime | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, row: Any) -> "BreachView":
+        """Return a breach as it is told."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class ClosedView(BaseModel):
+    """A breach that is closed now."""
+
+    breach_id: UUID
+    closed_at: datetime

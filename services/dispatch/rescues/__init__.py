@@ -1,0 +1,1 @@
+"""What becomes of the work of a person who is suspended, and what an incident's deliveries came to."""

@@ -1,0 +1,145 @@
+"""SQL of rescues, suspensions and the report of an incident."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatch.rows import to_json
+from services.kit.ids import new_id
+
+# A unit's holder is the taker of its last hand-over, by leg, then by the device's clock; see `relay.domain`.
+FIND_HELD = text("""
+    SELECT DISTINCT load_id, last.taker_id AS holder_id FROM (
+        SELECT DISTINCT ON (load_unit_id) load_unit_id, leg, taker_id FROM hand_overs
+        WHERE load_unit_id IN (
+            SELECT load_unit_id FROM hand_overs WHERE leg < 3 AND taker_id = ANY(CAST(:person_ids AS uuid[]))
+        )
+        ORDER BY load_unit_id, leg DESC, occurred_at DESC, hand_over_id DESC
+    ) AS last JOIN load_units USING (load_unit_id)
+    WHERE last.leg < 3 AND last.taker_id = ANY(CAST(:person_ids AS uuid[]))
+""")
+LIST_SUSPENDED = text("""
+    SELECT person_id, sequence FROM crew WHERE is_suspended AND person_id IN (
+        SELECT taker_id FROM hand_overs WHERE leg < 3 AND recorded_at > :since
+    )
+""")
+OPEN = text("""
+    INSERT INTO rescues (rescue_id, load_id, holder_id, incident_id, zone_id, lat, lon, opened_at)
+    SELECT rescue_id, loads.load_id, holder_id, incident_id, loads.zone_id,
+           coalesce(seen.lat, outlet.lat), coalesce(seen.lon, outlet.lon), :now
+    FROM unnest(
+        CAST(:rescue_ids AS uuid[]), CAST(:load_ids AS uuid[]), CAST(:holder_ids AS uuid[])
+    ) AS row (rescue_id, load_id, holder_id)
+    JOIN loads USING (load_id)
+    LEFT JOIN LATERAL (
+        SELECT lat, lon FROM hand_overs JOIN load_units USING (load_unit_id)
+        WHERE load_units.load_id = loads.load_id AND lat IS NOT NULL
+        ORDER BY leg DESC, occurred_at DESC LIMIT 1
+    ) AS seen ON true
+    LEFT JOIN LATERAL (
+        SELECT lat, lon FROM outlets WHERE outlets.outlet_id = loads.outlet_id
+        ORDER BY is_assigned DESC, zone_id LIMIT 1
+    ) AS outlet ON true
+    ORDER BY loads.load_id
+    ON CONFLICT (load_id, holder_id) DO NOTHING
+    RETURNING holder_id, incident_id
+""")
+NOTE = text("""
+    INSERT INTO suspensions (person_id, incident_id, sequence, suspended_at, reassigned, rescued)
+    SELECT person_id, incident_id, crew.sequence, :now, reassigned, rescued
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
+        person_id uuid, incident_id uuid, reassigned integer, rescued integer
+    ) JOIN crew USING (person_id)
+    ORDER BY person_id, incident_id
+    ON CONFLICT (person_id, incident_id, sequence) DO UPDATE SET
+        reassigned = suspensions.reassigned + excluded.reassigned,
+        rescued = suspensions.rescued + excluded.rescued
+""")
+LIST = text("""
+    SELECT * FROM rescues
+    WHERE zone_id = ANY(CAST(:zone_ids AS uuid[]))
+      AND (CAST(:incident_id AS uuid) IS NULL OR incident_id = :incident_id)
+      AND (CAST(:after AS uuid) IS NULL OR rescue_id > :after)
+    ORDER BY rescue_id LIMIT :limit
+""")
+REPORT = text("""
+    WITH carried AS (
+        SELECT load_id, grams, delivered_at, touched_at FROM loads
+        WHERE incident_id = :incident_id AND withdrawn_at IS NULL
+    ), handed AS (
+        SELECT leg, count(DISTINCT load_unit_id) AS units
+        FROM carried JOIN load_units USING (load_id) JOIN hand_overs USING (load_unit_id)
+        GROUP BY leg
+    ), driven AS (
+        SELECT count(*) AS trips, coalesce(sum(metres), 0) AS metres FROM trips
+        WHERE incident_id = :incident_id AND status IN ('planned', 'departed', 'stranded')
+    ), suspended AS (
+        SELECT count(DISTINCT person_id) AS people, coalesce(sum(reassigned), 0) AS reassigned
+        FROM suspensions WHERE incident_id = :incident_id
+    )
+    SELECT (SELECT count(*) FROM carried JOIN load_units USING (load_id)) AS load_units,
+           (SELECT count(*) FROM carried JOIN portions USING (load_id)) AS portions,
+           (SELECT count(*) FROM carried JOIN portions USING (load_id)
+            WHERE portions.delivered_at IS NOT NULL) AS delivered,
+           driven.trips, driven.metres,
+           (SELECT coalesce(sum(grams), 0) FROM carried WHERE touched_at IS NOT NULL) AS grams,
+           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 1) AS leg1,
+           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 2) AS leg2,
+           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 3) AS leg3,
+           (SELECT count(*) FROM breaches WHERE incident_id = :incident_id) AS breaches,
+           suspended.people AS suspended, suspended.reassigned,
+           (SELECT count(*) FROM rescues WHERE incident_id = :incident_id) AS rescued
+    FROM driven, suspended
+""")
+
+
+async def find_held(session: AsyncSession, person_ids: Iterable[UUID]) -> set[tuple[UUID, UUID]]:
+    """Return the loads of which some is in these people's hands, each with the holder."""
+    rows = await session.execute(FIND_HELD, {"person_ids": sorted(set(person_ids))})
+    return {(row.load_id, row.holder_id) for row in rows}
+
+
+async def list_suspended(session: AsyncSession, since: datetime) -> set[UUID]:
+    """Return the suspended people to whom a hand-over was recorded after `since`."""
+    return set((await session.execute(LIST_SUSPENDED, {"since": since})).scalars())
+
+
+async def open_rescues(
+    session: AsyncSession, held: Iterable[tuple[UUID, UUID]], now: datetime
+) -> list[Row[Any]]:
+    """Open a rescue for each load and holder that has none; return holder and incident of the new ones."""
+    wanted = sorted(held)
+    given = {
+        "rescue_ids": [new_id() for _ in wanted],
+        "load_ids": [load_id for load_id, _ in wanted],
+        "holder_ids": [holder_id for _, holder_id in wanted],
+        "now": now,
+    }
+    return list(await session.execute(OPEN, given))
+
+
+async def note_suspensions(session: AsyncSession, rows: Sequence[dict[str, object]], now: datetime) -> None:
+    """Keep what became of the work of suspended people, by incident."""
+    await session.execute(NOTE, {"rows": to_json(rows), "now": now})
+
+
+async def list_rescues(
+    session: AsyncSession,
+    zone_ids: Sequence[UUID],
+    *,
+    incident_id: UUID | None,
+    limit: int,
+    after: UUID | None,
+) -> list[Row[Any]]:
+    """Return a page of the rescues of zones, one more than the limit."""
+    given = {"zone_ids": list(zone_ids), "incident_id": incident_id, "limit": limit + 1, "after": after}
+    return list(await session.execute(LIST, given))
+
+
+async def count_deliveries(session: AsyncSession, incident_id: UUID) -> Row[Any]:
+    """Return what an incident's deliveries came to so far."""
+    return (await session.execute(REPORT, {"incident_id": incident_id})).one()
