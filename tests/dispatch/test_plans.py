@@ -417,3 +417,18 @@ async def test_an_unlawful_solution_is_never_stored(client, service_sessions):
 
     assert (await status_of(town, plan_id))[:2] == ("failed", "dispatch.plan_unlawful")
     assert await rows(service_sessions, "SELECT 1 FROM trips") == []
+
+
+async def test_what_is_assigned_on_stale_clearances_is_marked(client, service_sessions):
+    town = await make_town(client, service_sessions)
+    assert (await town.committed())["is_degraded"] is True
+    async with service_sessions.begin() as session:
+        await session.execute(
+            text(
+                "INSERT INTO whitelist_beats SELECT partition, now() FROM generate_series(0, 11) AS partition"
+            )
+        )
+    late = make_order(town.zone, make_line(outlet_id=town.orders[0].lines[0].outlet_id))
+    await tell(service_sessions, late)
+
+    assert (await town.committed())["is_degraded"] is False

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.dispatch.plans.domain import Solution, find_violations
+from services.dispatch.plans.domain import Solution, Window, find_violations, free_window
 from services.dispatch.plans.model import plan_wave
 from tests.dispatch.waves import at, make_load, make_vehicle, make_wave, uid
 
@@ -72,3 +72,27 @@ def test_a_second_trip_waits_for_the_first():
         "dispatch.leaves_too_early"
     ]
     assert first.ends_at < at(3)
+
+
+@pytest.mark.parametrize(
+    ("busy", "around", "free"),
+    [
+        ([], (2, 4), (1, 8)),
+        ([(3, 4)], (2, 6), (4, 8)),
+        ([(5, 7)], (2, 4), (1, 5)),
+        ([(2, 3), (6, 9)], (0, 8), (3, 6)),
+        # What is longer but elsewhere in the day is of no use.
+        ([(2, 3)], (0, 1.5), (1, 2)),
+        ([(0, 9)], (2, 4), None),
+        ([], (9, 10), None),
+    ],
+)
+def test_a_vehicle_is_planned_in_the_longest_free_time_about_the_slot(busy, around, free):
+    found = free_window(
+        Window(at(0), at(8)),
+        [Window(at(start), at(end)) for start, end in busy],
+        Window(at(around[0]), at(around[1])),
+        not_before=at(1),
+    )
+
+    assert found == (Window(at(free[0]), at(free[1])) if free else None)
