@@ -72,7 +72,7 @@ async def test_what_is_not_there_and_what_cannot_be_done_here(lamps: Running) ->
     read_problem(await client.get("/v1/lamps/CANARY", headers=CALLER), 404, "kit.not_found")
     answer = await client.delete("/v1/lamps", headers=CALLER)
     read_problem(answer, 405, "kit.method_not_allowed")
-    assert answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, POST"
 
 
 async def test_a_body_too_large_is_refused_with_and_without_its_length(

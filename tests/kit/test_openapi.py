@@ -41,7 +41,8 @@ def test_every_route_refuses_with_a_problem_and_needs_a_token(service: str, tmp_
 def test_a_route_that_has_its_effect_once_says_which_header_it_needs(tmp_path: Path) -> None:
     operation = document_of("lamps", tmp_path)["paths"]["/v1/lamps"]["post"]
     (header,) = [one for one in operation["parameters"] if one["in"] == "header"]
-    assert header["name"].lower() == "idempotency-key"
+    assert (header["name"], header["required"]) == ("idempotency-key", True)
+    assert header["schema"] == {"type": "string", "minLength": 1, "maxLength": 200}
     created = operation["responses"]["201"]["content"]["application/json"]["schema"]
     assert created == {"$ref": "#/components/schemas/LampView"}
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kit import database
 from services.kit.errors import Unavailable
@@ -39,19 +41,10 @@ def create(
     `background` are what runs beside the requests of one process (a group commit, a waiting room).
     """
     engine = database.create_engine(settings.database_url, pool_size=settings.pool_size)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(engine.dispose)
-            for run in background:
-                await stack.enter_async_context(run(app))
-            yield
-
     app = FastAPI(
         title=title,
         version="1",
-        lifespan=lifespan,
+        lifespan=_lifespan_of(engine, background),
         docs_url=None,
         redoc_url=None,
         openapi_url=f"/v1/openapi/{title}.json",
@@ -62,6 +55,12 @@ def create(
     app.state.tokens = TokenReader(
         settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
+    app.state.addresses = [
+        (route.path_regex, route.methods)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
     problems.handle_all(app)
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
     app.add_middleware(Listening, body_bytes=settings.body_bytes)
@@ -70,6 +69,18 @@ def create(
         app.include_router(router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
+
+
+def _lifespan_of(engine: AsyncEngine, background: Sequence[Background]) -> Background:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            for run in background:
+                await stack.enter_async_context(run(app))
+            yield
+
+    return lifespan
 
 
 def make_router(prefix: str) -> APIRouter:
@@ -86,6 +97,10 @@ def document(app: FastAPI) -> dict[str, Any]:
             for operation in path.values():
                 # FastAPI documents a form of its own for what our handler answers.
                 operation["responses"].pop("422", None)
+                for parameter in operation.get("parameters", ()):
+                    if parameter["name"] == "idempotency-key":
+                        # Read as if it might be absent, so that its absence has a refusal of its own.
+                        parameter.update(idempotency.AS_PARAMETER)
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         problem = problems.ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")

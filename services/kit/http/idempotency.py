@@ -16,6 +16,10 @@ from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Session
 
 LONGEST_KEY: Final = 200
+AS_PARAMETER: Final = {
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+}
 
 LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:identity, 0))")
 FIND = text("""

@@ -1,5 +1,6 @@
 """Every refusal as an RFC 9457 problem: a stable code, every failing item named, nothing of the input."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -95,7 +96,9 @@ def answer(  # noqa: PLR0913 - the parts of a problem
     head = {**(headers or {}), "cache-control": "no-store"}
     if retry_after is not None:
         head["retry-after"] = str(retry_after)
-    return Response(orjson.dumps(body, default=str), status_code=status, media_type=MEDIA_TYPE, headers=head)
+    return Response(
+        orjson.dumps(body, default=str), status_code=int(status), media_type=MEDIA_TYPE, headers=head
+    )
 
 
 def of_problem(problem: Problem) -> Response:
@@ -130,11 +133,19 @@ async def _on_invalid(_request: Request, invalid: Exception) -> Response:
     return answer(422, "kit.invalid", "The request has not the form that is wanted here", faults)
 
 
-async def _on_framework(_request: Request, refusal: Exception) -> Response:
+async def _on_framework(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)  # noqa: S101 - registered for this class alone
     status = refusal.status_code
     code, title = BY_STATUS.get(status, ("kit.refused", "The request is refused"))
-    return answer(status, code, title, headers=refusal.headers)
+    headers = {"allow": _methods_of(request)} if status == HTTPStatus.METHOD_NOT_ALLOWED else refusal.headers
+    return answer(status, code, title, headers=headers)
+
+
+def _methods_of(request: Request) -> str:
+    """Return what can be done at an address: the framework names the first of its routes only."""
+    addresses: Sequence[tuple[re.Pattern[str], set[str]]] = request.app.state.addresses
+    found = (methods for address, methods in addresses if address.match(request.url.path))
+    return ", ".join(sorted({method for methods in found for method in methods}))
 
 
 def _place_of(error: Mapping[str, Any]) -> Sequence[int | str]:
