@@ -78,6 +78,7 @@ def test_the_next_change_is_the_day_a_rule_begins_or_the_day_after_its_last() ->
         make_rule(valid_from=date(2022, 3, 25)),
         make_rule(),
     ]
+    assert next_change([make_rule(valid_to=date.max)], after=date(2022, 3, 19)) is None
     days = [next_change(rules, after=date(2022, 3, day)) for day in (19, 20, 21, 25)]
     assert days == [date(2022, 3, 21), date(2022, 3, 21), date(2022, 3, 25), None]
 

@@ -181,6 +181,8 @@ async def test_an_outlet_changes_its_own_stock_alone(client, service_sessions) -
         {"quantity": 2**31},
         {"kind": "adjustment", "reason": None},
         {"observed_at": "2022-04-05T12:00:00"},
+        {"observed_at": "0001-01-01T00:00:00+14:00"},
+        {"observed_at": "9999-12-31T23:59:59-12:00"},
         {"kind": "guess"},
     ],
 )

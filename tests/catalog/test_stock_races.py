@@ -2,9 +2,11 @@ import asyncio
 import random
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from services.catalog.stock.holds import shelves
 from tests.catalog import goods
 from tests.catalog.goods import make_cancelled, make_placed, wanted
 
@@ -100,6 +102,46 @@ async def test_a_hand_over_and_its_confirmation_at_once_meet(client, service_ses
         )
     assert await read_statuses(service_sessions) == {"handed_over": 20}
     assert await goods.read_shelf(service_sessions, offer_id) == (80, 0)
+
+
+async def test_confirmations_while_others_reserve_wait_for_nobody_in_a_ring(client, service_sessions) -> None:
+    zone_id, made = await make_town(client, service_sessions, products=6, units=1000)
+    draw = random.Random(11)
+
+    def baskets(count):
+        return [
+            make_placed(
+                zone_id,
+                *(
+                    wanted(product_id, number=number)
+                    for number, (product_id, _) in enumerate(draw.sample(made, 5), 1)
+                ),
+            )
+            for _ in range(count)
+        ]
+
+    first = baskets(80)
+    await goods.tell(service_sessions, *first)
+    confirmed = [
+        goods.make_confirmed(order.order_id, await goods.read_given(service_sessions, order.order_id))
+        for order in first
+    ]
+    await asyncio.gather(
+        *(
+            tell_patiently(service_sessions, *batch[start : start + 20])
+            for batch in (confirmed, baskets(80))
+            for start in range(0, 80, 20)
+        )
+    )
+    assert await read_statuses(service_sessions) == {"committed": 80, "held": 80}
+
+
+async def test_no_promise_is_written_that_the_shelf_does_not_hold(client, service_sessions) -> None:
+    _, [(_, offer_id)] = await make_town(client, service_sessions, products=1, units=3)
+    with pytest.raises(shelves.Oversold):
+        async with service_sessions.begin() as session:
+            await shelves.promise(session, {offer_id: 4})
+    assert await goods.read_shelf(service_sessions, offer_id) == (3, 0)
 
 
 async def test_a_shop_counts_while_its_goods_are_promised(client, service_sessions) -> None:

@@ -109,5 +109,6 @@ def market_day(now: datetime) -> date:
 def next_change(rules: Sequence[Rule], *, after: date) -> date | None:
     """Return the first later day on which another set of `rules` is valid; None if there is none."""
     begins = [rule.valid_from for rule in rules]
-    days = begins + [rule.valid_to + timedelta(days=1) for rule in rules if rule.valid_to is not None]
+    ends = [rule.valid_to for rule in rules if rule.valid_to is not None and rule.valid_to < date.max]
+    days = begins + [day + timedelta(days=1) for day in ends]
     return min((day for day in days if day > after), default=None)

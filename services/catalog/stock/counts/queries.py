@@ -13,7 +13,7 @@ from services.catalog.stock.counts.domain import Change, Entry, Shelf
 LOCK = text("""
     SELECT plu, stock.* FROM stock JOIN offers USING (offer_id)
     WHERE outlet_id = :outlet_id AND plu = ANY(CAST(:plus AS text[]))
-    ORDER BY offer_id FOR UPDATE OF stock
+    ORDER BY offer_id FOR NO KEY UPDATE OF stock
 """)
 MOVEMENTS = text("""
     SELECT offer_id, observed_at, delta FROM stock_ledger

@@ -1,6 +1,7 @@
 """Stock changes over HTTP, as a shop's till sends them."""
 
-from typing import Annotated, Any, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import Response
@@ -18,6 +19,10 @@ from services.kit.http.transactions import Now, Session
 
 router = make_router("/outlets/{outlet_id}/stock-changes")
 
+# Beyond these a clock does not go wrong, it is not set; near the calendar's ends no time zone can be applied.
+EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+
 Units = Annotated[int, Field(ge=-domain.LARGEST, le=domain.LARGEST)]
 
 
@@ -29,7 +34,7 @@ class ChangeBody(BaseModel):
     plu: Annotated[str, Field(min_length=1, max_length=40)]
     kind: Kind
     quantity: Units
-    observed_at: AwareDatetime
+    observed_at: Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
     reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     reference: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     expected: Annotated[int, Field(ge=0, le=domain.LARGEST)] | None = None

@@ -41,7 +41,7 @@ CLAIM_WAITING = text("""
         SELECT 1 FROM assignments
         WHERE assignments.zone_id = reservations.zone_id AND assignments.status = 'accepted'
     ))
-    ORDER BY place LIMIT :limit FOR UPDATE SKIP LOCKED
+    ORDER BY place LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
 DECIDE = text("""
     UPDATE reservations SET status = 'refused', sequence = 1, wanted = NULL
@@ -61,7 +61,7 @@ INSERT_HOLDS = text("""
 """)
 LOCK = text("""
     SELECT * FROM reservations WHERE reservation_id = ANY(CAST(:ids AS uuid[]))
-    ORDER BY reservation_id FOR UPDATE
+    ORDER BY reservation_id FOR NO KEY UPDATE
 """)
 HOLDS = text("""
     SELECT reservation_id, offer_id, outlet_id, held, committed FROM holds
@@ -95,7 +95,7 @@ ASK = text("""
     UPDATE reservations SET sequence = sequence + 1, limit_at = :next_limit_at
     WHERE reservation_id IN (
         SELECT reservation_id FROM reservations WHERE status = 'held' AND limit_at <= :now
-        ORDER BY limit_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        ORDER BY limit_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
     )
     RETURNING reservation_id, sequence
 """)

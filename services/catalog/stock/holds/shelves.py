@@ -20,9 +20,10 @@ FIND = text("""
     WHERE product_id = ANY(CAST(:product_ids AS uuid[])) AND outlet_id = ANY(CAST(:outlet_ids AS uuid[]))
     ORDER BY price_fen, offer_id
 """)
+# NO KEY: a commitment that refers to a shelf need not wait for who changes what is on it, nor he for it.
 LOCK_STOCK = text("""
     SELECT offer_id, on_hand, reserved, counted_at FROM stock
-    WHERE offer_id = ANY(CAST(:offer_ids AS uuid[])) ORDER BY offer_id FOR UPDATE
+    WHERE offer_id = ANY(CAST(:offer_ids AS uuid[])) ORDER BY offer_id FOR NO KEY UPDATE
 """)
 # The guard is the last line: nothing can be promised that is not free, whoever asks.
 PROMISE = text("""
@@ -51,7 +52,7 @@ LOCK_PICKING = text("""
     SELECT picking.* FROM picking JOIN unnest(
         CAST(:zone_ids AS uuid[]), CAST(:outlet_ids AS uuid[]), CAST(:days AS date[])
     ) AS row (zone_id, outlet_id, day) USING (zone_id, outlet_id, day)
-    ORDER BY zone_id, outlet_id, day FOR UPDATE OF picking
+    ORDER BY zone_id, outlet_id, day FOR NO KEY UPDATE OF picking
 """)
 WRITE_PICKING = text("""
     UPDATE picking SET taken = taken + row.orders

@@ -16,7 +16,7 @@ from services.catalog.stock.offers.domain import Listing, Offer
 
 LOCK_OF_OUTLET = text("""
     SELECT * FROM offers WHERE outlet_id = :outlet_id AND plu = ANY(CAST(:plus AS text[]))
-    ORDER BY offer_id FOR UPDATE
+    ORDER BY offer_id FOR NO KEY UPDATE
 """)
 DEALS = text("""
     SELECT offer_id, sold_on, sale_fen, purchase_fen FROM offer_deals
@@ -83,7 +83,7 @@ LOCK_TO_JUDGE = text("""
     SELECT offers.*, products.category, outlets.kind AS outlet_kind
     FROM offers JOIN products USING (product_id) JOIN outlets USING (outlet_id)
     WHERE offer_id = ANY(CAST(:offer_ids AS uuid[]))
-    ORDER BY offer_id FOR UPDATE OF offers
+    ORDER BY offer_id FOR NO KEY UPDATE OF offers
 """)
 WRITE_JUDGED = text("""
     UPDATE offers SET
