@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import text
 
 from services.contracts.catalog import GroupGranted, HoldOverdue
-from services.contracts.values import Grant
+from services.contracts.values import Grant, WantedLine
 from services.kit import database
 from services.kit.ids import new_id
 from services.orders.groups import application, domain
+from services.orders.intake import application as intake
 from services.orders.intake import deciding
+from services.orders.intake.domain import Channel, NewOrder
 from tests.orders.bus import deliver
 from tests.orders.ground import CABBAGE, RICE, give, line, open_ground, taken, told, value, words
 from tests.serving import headers
@@ -503,3 +505,62 @@ async def test_groups_of_a_community_are_listed(client, service_sessions) -> Non
     ]  # fmt: skip
     assert answer.json()["items"][0] == await read(client, ground, group_id)
     assert (await client.get(f"/v1/group-orders/{new_id()}", headers=ground.resident())).status_code == 404
+
+
+async def test_a_group_takes_nobody_of_another_community_of_its_zone(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    group_id = await open_group(client, ground)
+    async with service_sessions.begin() as session:
+        given = {"other": new_id(), "town": ground.town_id, "zone": ground.zone_id}
+        await session.execute(
+            text("""
+                INSERT INTO areas (area_id, code, title, level, parent_id, path, head_count, sequence)
+                VALUES (:other, 'other', 't', 'community', :town, ARRAY[:town, CAST(:other AS uuid)], 0, 1)
+            """),
+            given,
+        )
+        await session.execute(text("INSERT INTO zone_communities VALUES (:zone, :other, true)"), given)
+        await session.execute(text("UPDATE group_orders SET community_id = :other"), given)
+    answer = await join(client, ground, group_id, 0)
+    assert (answer.status_code, answer.json()["code"]) == (422, "orders.not_in_community")
+    assert await taken(service_sessions, ground) == (0, 0, 0)
+
+
+async def test_two_thousand_households_are_one_decision_and_every_sum_is_exact(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions, households=2000, capacity=2000)
+    group_id = await open_group(client, ground)
+    products = [new_id() for _ in range(5)]
+    lines = tuple(
+        WantedLine(line=number, product_id=product_id, quantity=2, seen_price_fen=450)
+        for number, product_id in enumerate(products, start=1)
+    )
+    parts = [
+        NewOrder(
+            order_id=new_id(), household_id=household_id, slot_id=None, channel=Channel.GROUP, lines=lines,
+            correlation_id="c", client="c", group_id=group_id,
+        )
+        for household_id in ground.household_ids
+    ]  # fmt: skip
+    for start in range(0, 2000, 500):
+        async with service_sessions.begin() as session:
+            now = await database.now(session)
+            await intake.place_orders(session, parts[start : start + 500], now)
+    await lock(service_sessions)
+    grants = [grant(product_id, 4000, 1500, 1700) for product_id in products]
+    await deliver(service_sessions, (granted(group_id, *grants), 1))
+    async with service_sessions() as session:
+        found = await session.execute(
+            text("""
+                SELECT offer_id, sum(quantity) AS given
+                FROM orders
+                CROSS JOIN LATERAL jsonb_to_recordset(given) AS line (offer_id uuid, quantity integer)
+                GROUP BY offer_id
+            """)
+        )
+        given = {row.offer_id: row.given for row in found}
+    assert given == {part.offer_id: part.quantity for each in grants for part in each.parts}
+    short = "SELECT count(*) FROM orders CROSS JOIN LATERAL jsonb_array_elements(refusals)"
+    assert await value(service_sessions, short) == 5 * 800
+    assert await value(service_sessions, "SELECT count(*) FROM orders WHERE status = 'confirmed'") == 2000

@@ -4,7 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from services.contracts.values import WantedLine
+from services.kit import database
 from services.kit.ids import new_id
+from services.orders.intake import application
+from services.orders.intake.domain import Channel, NewOrder
 from tests.orders.ground import CABBAGE, RICE, line, open_ground, place, taken, told, value, words
 from tests.serving import headers
 
@@ -123,6 +127,48 @@ async def test_one_external_id_under_two_keys_at_once_makes_one_order(client, se
     assert set(refused) <= {"orders.external_id_in_flight"}
     assert len({answer.content for answer in answers if answer.status_code == 202}) == 1
     assert await value(service_sessions, "SELECT count(*) FROM orders") == 1
+
+
+async def test_a_name_in_other_hands_is_told_at_once(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    subject = f"resident-{ground.household_ids[0]}"
+    async with service_sessions.begin() as session:
+        assert await database.try_names(session, [f"{subject}\nmine"]) == [True]
+        answer = await ask(client, ground, ground.body(external_id="mine"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "orders.external_id_in_flight")
+    assert answer.headers["retry-after"] == "1"
+    assert await taken(service_sessions, ground) == (0, 0, 0)
+
+
+async def test_batches_that_meet_in_opposite_order_never_wait_for_each_other(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions, households=16, slots=2, orders=100, units=1000)
+
+    def batch(*, reverse):
+        orders = [
+            NewOrder(
+                order_id=new_id(),
+                household_id=household_id,
+                slot_id=slot_id,
+                channel=Channel.RESIDENT,
+                lines=(WantedLine(line=1, product_id=CABBAGE, quantity=1, seen_price_fen=450),),
+                correlation_id="c",
+                client="c",
+            )
+            for household_id in ground.household_ids
+            for slot_id in ground.slot_ids
+        ]
+        return orders[::-1] if reverse else orders
+
+    async def write(orders):
+        async with service_sessions.begin() as session:
+            return await application.place_orders(session, orders, await database.now(session))
+
+    outcomes = await asyncio.gather(*(write(batch(reverse=bool(turn % 2))) for turn in range(8)))
+    placed = [each for outcome in outcomes for each in outcome if isinstance(each, application.Placed)]
+    assert len(placed) == 100 + 100
+    assert await taken(service_sessions, ground) == (100, 200, 200)
 
 
 async def test_a_households_quota_holds_against_orders_at_once(client, service_sessions) -> None:

@@ -39,9 +39,9 @@ STATEMENTS: tuple[str, ...] = (
     CREATE TABLE group_orders (
         group_id uuid PRIMARY KEY,
         leader text NOT NULL,
-        community_id uuid NOT NULL REFERENCES areas,
-        zone_id uuid NOT NULL REFERENCES zones,
-        incident_id uuid NOT NULL REFERENCES incidents,
+        community_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
         slot_id uuid NOT NULL REFERENCES slots,
         minimum integer NOT NULL CHECK (minimum > 0),
         cut_off_at timestamptz NOT NULL,
@@ -67,14 +67,16 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE INDEX group_orders_cut_off ON group_orders (cut_off_at) WHERE status = 'open'",
     "CREATE INDEX group_orders_decide_by ON group_orders (decide_by) WHERE status = 'locked'",
     "CREATE INDEX group_orders_incident ON group_orders (incident_id)",
+    # Zone, incident and areas are the slot's and the household's, without foreign keys of their own: those
+    # would lock rows left of the slot while it is held, against the order in which a zone is closed.
     """
     CREATE TABLE orders (
         order_id uuid PRIMARY KEY,
         household_id uuid NOT NULL REFERENCES households,
-        building_id uuid NOT NULL REFERENCES areas,
-        community_id uuid NOT NULL REFERENCES areas,
-        zone_id uuid NOT NULL REFERENCES zones,
-        incident_id uuid NOT NULL REFERENCES incidents,
+        building_id uuid NOT NULL,
+        community_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
         slot_id uuid NOT NULL REFERENCES slots,
         group_id uuid REFERENCES group_orders,
         channel text NOT NULL CHECK (channel IN ('resident', 'steward', 'hotline', 'group')),
