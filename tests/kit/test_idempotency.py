@@ -1,12 +1,15 @@
 """Retrying is safe: one effect, one answer byte for byte, and refusals judged anew."""
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from services.kit.database import Sessions
+from services.kit.errors import Conflict, Problem, Rejected
+from services.kit.http.idempotency import Answer, Identity, decide_once
 from tests.kit.lamps import Running
 from tests.serving import headers
 
@@ -121,3 +124,55 @@ async def test_20_parallel_sends_of_each_key_have_one_effect_and_one_answer(
     assert len({answer.content for answer in answers}) == len(keys)
     assert sum("idempotency-replayed" not in answer.headers for answer in answers) == len(keys)
     assert await count(lamp_sessions) == len(keys)
+
+
+def identify(key: str, body: bytes = b"1") -> Identity:
+    return Identity("mine", "POST /v1/lamps", key, body)
+
+
+def accept(place: int) -> Answer:
+    return Answer(status=201, body=str(place).encode())
+
+
+async def test_a_batch_has_each_effect_once_and_each_request_its_own_answer(lamp_sessions: Sessions) -> None:
+    asked: list[list[int]] = []
+
+    async def decide(places: Sequence[int]) -> list[Answer | Problem]:
+        asked.append(list(places))
+        return [Rejected("lamps.dark", "Dark") if place == 4 else accept(place) for place in places]
+
+    batch = [
+        identify("a"),
+        identify("a"),
+        identify("a", b"2"),
+        identify("b"),
+        identify("refused"),
+        identify("refused"),
+        identify("refused", b"2"),
+    ]
+    async with lamp_sessions.begin() as session:
+        first = await decide_once(session, batch, decide)
+    assert asked == [[0, 3, 4]]
+    assert first[:2] == [accept(0), Answer(status=201, body=b"0", is_replayed=True)]
+    assert first[3] == accept(3)
+    codes = [outcome.code for outcome in first if isinstance(outcome, Problem)]
+    assert codes == ["kit.idempotency_key_reused", "lamps.dark", "lamps.dark", "kit.idempotency_in_flight"]
+
+    async with lamp_sessions.begin() as session:
+        again = await decide_once(session, [identify("b"), identify("c"), identify("b", b"2")], decide)
+    assert asked[1] == [1]
+    assert again[:2] == [Answer(status=201, body=b"3", is_replayed=True), accept(1)]
+    assert isinstance(again[2], Rejected)
+    assert await count(lamp_sessions, "idempotency") == 3
+
+
+async def test_a_key_in_other_hands_holds_up_nobody_in_the_batch(lamp_sessions: Sessions) -> None:
+    async def decide(places: Sequence[int]) -> list[Answer | Problem]:
+        return [accept(place) for place in places]
+
+    async with lamp_sessions.begin() as holder:
+        await decide_once(holder, [identify("held")], decide)
+        async with lamp_sessions.begin() as session:
+            held, free = await decide_once(session, [identify("held"), identify("free")], decide)
+    assert isinstance(held, Conflict)
+    assert free == accept(1)
