@@ -1,16 +1,16 @@
 import json
 from base64 import b64decode
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from itertools import product
 
-import pytest
 from sqlalchemy import text
 
 from services.contracts.access import Role
-from services.contracts.whitelist import DutyStated
 from services.kit.ids import new_id
 from services.orders.register import certificates
 from services.orders.register.certificates import Certificate
 from tests.orders.bus import deliver
+from tests.orders.openings import duty
 from tests.orders.towns import area, household, plant_town
 from tests.serving import headers
 
@@ -129,16 +129,15 @@ async def test_a_commander_of_elsewhere_changes_nothing(client, service_sessions
     assert await count(service_sessions, "areas") == 1
 
 
-@pytest.mark.parametrize("role", ["resident", "steward", "regulator", "outlet"])
-async def test_only_a_commander_keeps_the_register(client, service_sessions, role) -> None:
-    for path, body in (
+async def test_only_a_commander_keeps_the_register(client, service_sessions) -> None:
+    asked = (
         ("/v1/areas", {"areas": [area("T", "street")]}),
         ("/v1/households", {"households": [household("h1", new_id())]}),
-    ):
+        (f"/v1/households/{new_id()}/erasure", None),
+    )
+    for role, (path, body) in product(("resident", "steward", "regulator", "outlet"), asked):
         answer = await client.post(path, json=body, headers=headers(role))
-        assert (answer.status_code, answer.json()["code"]) == (403, "kit.forbidden")
-    erasure = await client.post(f"/v1/households/{new_id()}/erasure", headers=headers(role))
-    assert (erasure.status_code, erasure.json()["code"]) == (403, "kit.forbidden")
+        assert (answer.status_code, answer.json()["code"]) == (403, "kit.forbidden"), (role, path)
     assert await count(service_sessions, "areas") == 0
 
 
@@ -212,34 +211,21 @@ async def test_a_resident_reads_the_own_household_and_the_read_is_kept(client, s
         assert [tuple(row) for row in rows] == [(mine, "resident-1", "own_data")]
 
 
-@pytest.mark.parametrize(
-    ("hours", "role", "status"),
-    [
-        ((-1, 1), Role.STEWARD, 200),
-        ((1, 2), Role.STEWARD, 404),
-        ((-2, -1), Role.STEWARD, 404),
-        ((-1, 1), Role.GUARD, 404),
-    ],
-)
-async def test_a_steward_reads_while_on_duty_for_the_building(
-    client, service_sessions, hours, role, status
-) -> None:
+async def test_a_steward_reads_while_on_duty_for_the_building(client, service_sessions) -> None:
     town = await plant_town(client)
     (building,) = town.all_buildings
     (home,) = town.households[building]
-    person_id, now = new_id(), datetime.now(UTC)
-    duty = DutyStated(
-        duty_id=new_id(),
-        person_id=person_id,
-        role=role,
-        community_id=town.villages[0],
-        building_ids=(building,),
-        starts_at=now + timedelta(hours=hours[0]),
-        ends_at=now + timedelta(hours=hours[1]),
-    )
-    await deliver(service_sessions, (duty, 1))
-    head = headers("steward", subject=person_id)
-    assert (await client.get(f"/v1/households/{home}", headers=head)).status_code == status
+    for starts, ends, role, status in (
+        (-1, 1, Role.STEWARD, 200),
+        (1, 2, Role.STEWARD, 404),
+        (-2, -1, Role.STEWARD, 404),
+        (-1, 1, Role.GUARD, 404),
+    ):
+        given = {"starts": timedelta(hours=starts), "ends": timedelta(hours=ends), "role": role}
+        stated = duty(town, building, **given)
+        await deliver(service_sessions, (stated, 1))
+        head = headers("steward", subject=stated.person_id)
+        assert (await client.get(f"/v1/households/{home}", headers=head)).status_code == status, given
     assert (await client.get(f"/v1/households/{home}", headers=headers("steward"))).status_code == 404
 
 
@@ -248,16 +234,7 @@ async def test_a_duty_restated_takes_the_building_away_and_an_older_word_does_no
 ) -> None:
     town = await plant_town(client, buildings=2)
     one, two = town.all_buildings
-    now = datetime.now(UTC)
-    first = DutyStated(
-        duty_id=new_id(),
-        person_id=new_id(),
-        role=Role.STEWARD,
-        community_id=town.villages[0],
-        building_ids=(one,),
-        starts_at=now - timedelta(hours=1),
-        ends_at=now + timedelta(hours=1),
-    )
+    first = duty(town, one)
     await deliver(service_sessions, (first.model_copy(update={"building_ids": (two,)}), 2))
     await deliver(service_sessions, (first, 1))
     head = headers("steward", subject=first.person_id)
