@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from services.contracts.values import TallyLine
+from services.kit.http.moments import Moment
 from services.orders.groups.domain import BelowMinimum, GroupStatus
 from services.orders.groups.tables import GroupOrderRow
 from services.orders.intake.wire import Body, Lines
@@ -19,9 +20,9 @@ class OpenGroup(Body):
     community_id: UUID
     slot_id: UUID
     minimum: Annotated[int, Field(ge=1, le=10_000)]
-    cut_off_at: AwareDatetime
+    cut_off_at: Moment
     below_minimum: BelowMinimum
-    extend_to: AwareDatetime | None = None
+    extend_to: Moment | None = None
 
     @model_validator(mode="after")
     def _extends_to_a_stated_moment(self) -> Self:
@@ -33,7 +34,7 @@ class OpenGroup(Body):
 class MoveCutOff(Body):
     """Another cut-off."""
 
-    cut_off_at: AwareDatetime
+    cut_off_at: Moment
 
 
 class PlacePart(Body):
