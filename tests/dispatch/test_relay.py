@@ -1,14 +1,16 @@
+import asyncio
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.contracts.access import Role
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests import serving
-from tests.dispatch.builders import HOUR, NOW, make_cleared, make_suspended, rows, said, tell
+from tests.dispatch.builders import HOUR, NOW, make_cancelled, make_cleared, make_suspended, rows, said, tell
 from tests.dispatch.relays import Relay, make_relay
 
 HANDED_OVER = "dispatch.load_handed_over.v1"
@@ -256,3 +258,37 @@ async def test_a_label_is_for_who_packs_and_who_commands(relay: Relay) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "kit.not_found")
     nothing = await relay.client.get(f"/v1/load-units/{new_id()}/label", headers=relay.headers())
     assert nothing.status_code == 404
+
+
+async def test_goods_of_an_ended_order_are_traced_and_counted_by_nobody(relay: Relay) -> None:
+    await tell(relay.sessions, make_cancelled(relay.order), sequence=2)
+    items = await relay.record(*(relay.note(leg, unit) for leg in (1, 3) for unit in (0, 1)))
+    assert outcomes(items) == ["recorded"] * 4
+    assert (await relay.moments())[0] == 3
+    assert await said(relay.sessions, HANDED_OVER) == []
+    assert await said(relay.sessions, DELIVERED) == []
+
+
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+async def test_an_id_that_is_just_being_recorded_elsewhere_is_sent_again(relay: Relay) -> None:
+    note = relay.note(1, 0)
+    async with relay.sessions.begin() as session:
+        await session.execute(
+            text("""
+                INSERT INTO hand_overs (hand_over_id, load_unit_id, leg, giver_id, taker_id, occurred_at,
+                                        recorded_at, recorded_by, proof, is_breach, is_degraded)
+                VALUES (:id, :unit, 1, :unit, :unit, now(), now(), 'other', 'qr', false, false)
+            """),
+            {"id": note["hand_over_id"], "unit": relay.units[1]},
+        )
+        asked = asyncio.create_task(
+            relay.client.post("/v1/hand-overs", json={"hand_overs": [note]}, headers=relay.headers())
+        )
+        async with asyncio.timeout(10):
+            while not await rows(relay.sessions, WAITING):  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0.01)
+    answer = await asked
+    assert (answer.status_code, answer.json()["code"]) == (409, "dispatch.hand_over_in_flight")
+    assert len(await rows(relay.sessions, "SELECT 1 FROM hand_overs")) == 1

@@ -49,6 +49,14 @@ async def test_half_a_load_on_board_is_to_be_rescued_too(relay: Relay) -> None:
     await suspend(relay)
     (rescue,) = (await relay.get("/v1/rescues"))["items"]
     assert rescue["holder_id"] == str(relay.driver)
+    found = await rows(relay.sessions, "SELECT reassigned, rescued FROM suspensions")
+    assert [tuple(row) for row in found] == [(0, 1)]
+
+
+async def test_what_is_at_its_door_needs_no_rescue_though_its_way_was_not_told(relay: Relay) -> None:
+    await relay.record(relay.note(3, 0), relay.note(3, 1))
+    await suspend(relay)
+    assert (await relay.get("/v1/rescues"))["items"] == []
 
 
 async def test_what_was_given_on_needs_no_rescue(relay: Relay) -> None:

@@ -5,10 +5,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Final
 from uuid import UUID
 
 from services.contracts.values import ZoneClass
 from services.kit.errors import Fault
+
+# More than any zone has households: a slot of days with a huge fleet is no larger promise than that.
+MOST_PORTIONS: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ def portions_of(windows: Sequence[Window], fleet: Fleet) -> dict[UUID, int]:
         usable.sort(key=lambda vehicle_id: (-carried[vehicle_id], vehicle_id))
         crewed = find_crewed(usable, crews, fleet.drivers.get(window.zone_class, frozenset()))
         total = sum((carried[each] * share_of(window, each, windows) for each in crewed), Fraction())
-        portions[window.slot_id] = int(total)
+        portions[window.slot_id] = min(int(total), MOST_PORTIONS)
     return portions
 
 

@@ -248,6 +248,10 @@ async def _move_loads(session: AsyncSession, loads: dict[UUID, Row[Any]], now: d
 
 
 def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
+    if load.withdrawn_at is not None:
+        # Its order has ended: where it is now is on record, and nobody counts it.
+        log.warning("load.strayed", load_id=str(load.load_id))
+        return []
     before = {Leg.PICK_UP: load.picked_up_at, Leg.GATE: load.at_gate_at, Leg.DOOR: load.delivered_at}
     return [
         LoadHandedOver(

@@ -78,7 +78,8 @@ DELIVER = text("""
     UPDATE portions SET delivered_at = loads.delivered_at, sequence = portions.sequence + 1
     FROM loads
     WHERE portions.load_id = loads.load_id AND loads.form = 'bagged' AND portions.delivered_at IS NULL
-      AND loads.delivered_at IS NOT NULL AND loads.load_id = ANY(CAST(:load_ids AS uuid[]))
+      AND loads.withdrawn_at IS NULL AND loads.delivered_at IS NOT NULL
+      AND loads.load_id = ANY(CAST(:load_ids AS uuid[]))
     RETURNING portions.portion_id, portions.order_id, loads.incident_id, portions.household_id,
               portions.delivered_at, portions.sequence
 """)

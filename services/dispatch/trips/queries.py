@@ -76,11 +76,12 @@ LOCK_DRIVEN = text("""
     WHERE status IN ('planned', 'departed') AND driver_id = ANY(CAST(:person_ids AS uuid[]))
     ORDER BY trip_id FOR UPDATE
 """)
-# What is on board: loaded, or gone with the trip, and not yet at the gate.
+# What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door.
 LIST_ABOARD = text("""
     SELECT trip_loads.trip_id, load_id,
-           at_gate_at IS NULL AND (loaded_at IS NOT NULL OR departed_at IS NOT NULL) AS is_aboard,
-           at_gate_at IS NOT NULL OR loaded_at IS NOT NULL OR departed_at IS NOT NULL AS is_touched
+           at_gate_at IS NULL AND delivered_at IS NULL
+             AND (touched_at IS NOT NULL OR loaded_at IS NOT NULL OR departed_at IS NOT NULL) AS is_aboard,
+           touched_at IS NOT NULL OR loaded_at IS NOT NULL OR departed_at IS NOT NULL AS is_touched
     FROM trip_loads JOIN loads USING (load_id) JOIN trips USING (trip_id)
     WHERE is_held AND withdrawn_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
     ORDER BY load_id
