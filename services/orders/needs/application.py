@@ -11,6 +11,7 @@ from services.kit import vault
 from services.kit.errors import Conflict, Fault, NotFound, Rejected
 from services.kit.ids import new_id
 from services.kit.vault import Master
+from services.orders.groups import queries as groups
 from services.orders.intake import queries as intake
 from services.orders.needs import domain, queries
 from services.orders.needs.domain import CheckInOutcome, Reach
@@ -98,7 +99,7 @@ async def report(session: AsyncSession, incident_id: UUID) -> Report:
         reach=reach,
         needy=await queries.list_needy(session, incident_id),
         orders=domain.count_orders(await intake.count_by_status(session, incident_id)),
-        group_orders=await queries.count_groups(session, incident_id),
+        group_orders=sum((await groups.count_by_status(session, incident_id)).values()),
         refusals=await intake.count_refusals(session, incident_id),
         undelivered=await intake.list_undelivered(session, incident_id),
     )

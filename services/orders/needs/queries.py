@@ -24,7 +24,6 @@ LIST_NEEDY = text("""
     ) AS newest
     WHERE outcome = 'needs_help' ORDER BY household_id
 """)
-COUNT_GROUPS = text("SELECT count(*) FROM group_orders WHERE incident_id = :incident_id")
 DROP_NOTES = text("""
     UPDATE check_ins SET note = NULL WHERE incident_id = :incident_id AND note IS NOT NULL
 """)
@@ -46,11 +45,6 @@ async def list_asked(session: AsyncSession, incident_id: UUID) -> Sequence[UUID]
 async def list_needy(session: AsyncSession, incident_id: UUID) -> Sequence[UUID]:
     """Return the households whose last check-in says that they need help."""
     return (await session.execute(LIST_NEEDY, {"incident_id": incident_id})).scalars().all()
-
-
-async def count_groups(session: AsyncSession, incident_id: UUID) -> int:
-    """Return how many group orders an incident has."""
-    return int((await session.execute(COUNT_GROUPS, {"incident_id": incident_id})).scalar_one())
 
 
 async def list_check_ins(
