@@ -54,10 +54,12 @@ def run(
         console.print("stopping")
 
 
-def demo(*, bus: Bus = "postgres", kafka_bootstrap: Kafka = None, port: Port = DEFAULT_PORT) -> None:
-    """Play the real cases through the gateway, in a folder of their own, and write the situation report."""
+def demo(
+    *, bus: Bus = "postgres", kafka_bootstrap: Kafka = None, port: Port = DEFAULT_PORT, data: Data = None
+) -> None:
+    """Play the real cases through the gateway, in a fresh folder, and write the situation report."""
     with _told(), TemporaryDirectory(prefix="baton-demo-", ignore_cleanup_errors=True) as path:
-        plan = Plan(path=Path(path), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
+        plan = Plan(path=data or Path(path), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
         case = cases.load("beizang")
         with running.running(plan, _teller()) as up:
             made = asyncio.run(_play(up, case, bus))

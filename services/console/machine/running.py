@@ -18,7 +18,8 @@ from services.kit.bus import choose
 
 TOPICS = databases.SERVICES
 BUS_READY_WITHIN = 60.0
-POOL_SIZE = 5
+# Four API processes with ten and four workers with ten, and theirs for relay and bus: within the server's 200.
+POOL_SIZE = 10
 LOOPBACK = "127.0.0.1"
 
 # What is told to the person who waits: a part and what became of it.

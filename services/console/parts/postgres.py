@@ -13,6 +13,7 @@ from pathlib import Path
 from services.console.parts.ports import free_port
 
 SYSTEM_USER = "baton-pg"
+CONNECTIONS = 200
 
 
 class PostgresFailed(Exception):
@@ -34,7 +35,7 @@ def running(folder: Path, *, port: int | None = None) -> Iterator[str]:
         raise PostgresFailed(f"{data} is only half written: delete the folder {folder} and start again")
 
     port = port or free_port()
-    options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
+    options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections={CONNECTIONS} -p {port}"
     log = data / "server.log"
     _call(home, user, "pg_ctl", "start", "-w", "-s", "-D", data, "-l", log, "-o", options)
     try:

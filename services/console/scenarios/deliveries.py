@@ -113,9 +113,7 @@ async def _ask_for_plan(town: Town, slot_ids: Sequence[str]) -> Item:
 async def _carry_trip(town: Town, trip: Item, households: Mapping[str, str]) -> int:
     driver = town.voices.of(Role.DRIVER, subject=trip["driver_id"])
     loads = await each(_loads_of(trip), lambda load_id: town.commander.get(f"/v1/loads/{load_id}"))
-    units = [unit["load_unit_id"] for load in loads for unit in load["units"]]
-    texts = await each(units, lambda unit: driver.get(f"/v1/load-units/{unit}/label"))
-    labels = {unit: label["text"] for unit, label in zip(units, texts, strict=True)}
+    labels = await _print_labels(town, loads)
     of_steward: defaultdict[str, list[Item]] = defaultdict(list)
     for load in loads:
         of_steward[_steward_of(town, load)].append(load)
@@ -136,6 +134,13 @@ async def _carry_trip(town: Town, trip: Item, households: Mapping[str, str]) -> 
         door = [item for load in theirs for item in log(3, load, steward, households[load["order_id"]])]
         handed += await _send(voice, gate) + await _send(voice, door)
     return handed
+
+
+async def _print_labels(town: Town, loads: Sequence[Item]) -> dict[str, str]:
+    """Let each outlet print what it packs: the text of each unit's QR code."""
+    units = [(load["outlet_id"], unit["load_unit_id"]) for load in loads for unit in load["units"]]
+    texts = await each(units, lambda unit: town.outlet(unit[0]).get(f"/v1/load-units/{unit[1]}/label"))
+    return {unit[1]: label["text"] for unit, label in zip(units, texts, strict=True)}
 
 
 async def _send(voice: Voice, log: Sequence[Item]) -> int:

@@ -7,7 +7,7 @@ from services.console.scenarios.town import SetUpFailed, Town, each, taken
 from services.contracts.access import Role
 
 STOCK_FULL = 3000
-STOCK_SCARCE = 40
+STOCK_SCARCE = 3
 
 
 async def list_goods(town: Town) -> None:

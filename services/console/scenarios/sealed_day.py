@@ -26,7 +26,7 @@ async def play(case: Case, voices: Voices, tell: Tell, *, bus: str) -> Report:
     tell(f"{', '.join(case.facts.sealed)} sealed: outlets assigned after {opened['seconds_to_assign']:.1f} s,"
          f" channels open after {opened['seconds_to_open']:.1f} s (the field's best: 900 s)")  # fmt: skip
     day = await orders.take_orders(place, opened)
-    tell(f"{len(day.order_ids)} orders accepted, {day.refused} refused at once,"
+    tell(f"{len(day.order_ids)} orders accepted, {day.refused} refused at once ({dict(day.refusals)}),"
          f" {len(day.group_ids)} groups, {len(day.idle)} households want nothing")  # fmt: skip
 
     await zone.wait_until_closed(place, opened["zone_id"])

@@ -78,7 +78,13 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> list[R]
         async with gate:
             return await work(item)
 
-    return await asyncio.gather(*map(pass_gate, items))
+    # A group: the first that fails ends the others, and its error is the one that is told.
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(pass_gate(item)) for item in items]
+    except* (Refused, SetUpFailed) as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def taken(answers: Sequence[Item], id_name: str) -> list[str]:
