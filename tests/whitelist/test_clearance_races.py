@@ -94,7 +94,13 @@ async def test_a_person_imported_beside_a_change_of_policy_is_judged_by_it(
         await people.import_people(session, [entry], client="c", master=master)
         policy = asyncio.create_task(add_policy(client))
         # The policy waits: what it marks must include whoever is coming in.
-        assert (await asyncio.wait([policy], timeout=0.3))[1] == {policy}
+        waits = text("""
+            SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """)
+        while not (await session.execute(waits)).scalar_one():
+            assert (await asyncio.wait([policy], timeout=0.005))[1] == {policy}
+        assert not policy.done()
         await session.commit()
     await policy
     async with service_sessions() as session:
