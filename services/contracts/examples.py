@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from services.contracts import catalog, dispatch, orders, whitelist
@@ -49,7 +49,7 @@ GIVEN = GivenLine(
     price_fen=440,
 )
 SHORT = LineFailure(line=1, product_id=PRODUCT, code="catalog.out_of_stock", asked=2, available=1)
-PLACES: Final = {
+PLACES: Final[dict[str, Any]] = {
     "order_id": ORDER, "incident_id": INCIDENT, "zone_id": ZONE, "slot_id": SLOT, "community_id": VILLAGE,
     "building_id": BUILDING, "household_id": HOUSEHOLD,
 }  # fmt: skip

@@ -29,9 +29,7 @@ SCHEMAS = {service: schemathesis.openapi.from_dict(documents.openapi_of(service)
 def addresses(postgres: str, tmp_path_factory) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         folder: Path = tmp_path_factory.mktemp("keys")
-        yield {
-            service: stack.enter_context(serving_api(service, postgres, folder)) for service in SERVICES
-        }
+        yield {service: stack.enter_context(serving_api(service, postgres, folder)) for service in SERVICES}
 
 
 def check_answers(service: str, case: schemathesis.Case, addresses: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from services.kit.bus import choose
 
 TOPICS = databases.SERVICES
 BUS_READY_WITHIN = 60.0
-# Four API processes with ten and four workers with ten, and theirs for relay and bus: within the server's 200.
+# Eight processes with ten each, and what relay and bus hold: within four fifths of the server's 200.
 POOL_SIZE = 10
 LOOPBACK = "127.0.0.1"
 

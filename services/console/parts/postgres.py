@@ -35,7 +35,10 @@ def running(folder: Path, *, port: int | None = None) -> Iterator[str]:
         raise PostgresFailed(f"{data} is only half written: delete the folder {folder} and start again")
 
     port = port or free_port()
-    options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections={CONNECTIONS} -p {port}"
+    options = (
+        f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
+        f" -c max_connections={CONNECTIONS}"
+    )
     log = data / "server.log"
     _call(home, user, "pg_ctl", "start", "-w", "-s", "-D", data, "-l", log, "-o", options)
     try:

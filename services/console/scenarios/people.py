@@ -7,6 +7,7 @@ from typing import Any
 from services.console.scenarios.case import Item
 from services.console.scenarios.town import SetUpFailed, Town, each, taken
 from services.console.scenarios.voices import Voice
+from services.contracts.values import ZoneClass
 
 COMMITMENT = "志愿服务承诺书-1"
 TEST_MAX_AGE_HOURS = 48
@@ -14,52 +15,52 @@ TEST_MAX_AGE_HOURS = 48
 
 async def gather_people(town: Town) -> None:
     """Bring in the whitelist, cleared by a fresh test and a signed commitment, and the vehicles."""
-    case = town.case
-    people = [
-        {"external_id": f"{village.code}-s{number}", "role": "steward",
-         "name": f"{village.title}楼管{number}", "phone": f"1980000{number:04d}",
-         "home_area_id": town.areas[village.code]}
-        for village in case.sealed
-        for number in range(case.assumed.stewards_a_village)
-    ]  # fmt: skip
-    people += [
-        {
-            "external_id": f"driver-{number}",
-            "role": "driver",
-            "name": f"司机{number}",
-            "phone": f"1970000{number:04d}",
-        }
-        for number in range(case.assumed.drivers)
-    ]
-    people += [
-        {
-            "external_id": f"team-{number}",
-            "role": "runner",
-            "name": f"队员{number}",
-            "phone": f"1960000{number:04d}",
-        }
-        for number in range(case.facts.whitelisted - len(people))
-    ]
-    answers = await town.health_officer.import_all("/v1/people", "people", people)
+    answers = await town.health_officer.import_all("/v1/people", "people", _staff(town))
     ids = taken(answers, "person_id")
-    stewards = case.assumed.stewards_a_village
-    for place, village in enumerate(case.sealed):
+    stewards = town.case.assumed.stewards_a_village
+    for place, village in enumerate(town.case.sealed):
         town.stewards[village.code] = ids[place * stewards : (place + 1) * stewards]
-    first_driver = stewards * len(case.sealed)
-    town.drivers = ids[first_driver : first_driver + case.assumed.drivers]
-
-    for zone_class in ("sealed", "controlled", "precaution"):
-        await town.health_officer.post("/v1/policies", {
-            "zone_class": zone_class, "roles": ["driver", "steward", "runner"],
-            "valid_from": "2022-11-01T00:00:00Z", "pcr_max_age_hours": TEST_MAX_AGE_HOURS,
-            "commitment_version": COMMITMENT, "legal_ref": "assumed: 48 h, signed commitment",
-        })  # fmt: skip
+    first_driver = stewards * len(town.case.sealed)
+    town.drivers = ids[first_driver : first_driver + town.case.assumed.drivers]
+    await _set_policies(town)
     await each(ids, lambda person: town.health_officer.post(
         f"/v1/people/{person}/commitment",
         {"text_version": COMMITMENT, "signed_at": datetime.now(UTC).isoformat()},
     ))  # fmt: skip
     await sample(town.health_officer, ids)
     await _gather_vehicles(town)
+
+
+def _staff(town: Town) -> list[Item]:
+    """Return everyone: the villages' stewards first, then the drivers, then the teams."""
+    case = town.case
+    stewards = [
+        {"external_id": f"{village.code}-s{number}", "role": "steward",
+         "name": f"{village.title}楼管{number}", "phone": f"1980000{number:04d}",
+         "home_area_id": town.areas[village.code]}
+        for village in case.sealed
+        for number in range(case.assumed.stewards_a_village)
+    ]  # fmt: skip
+    drivers = [
+        {"external_id": f"driver-{number}", "role": "driver",
+         "name": f"司机{number}", "phone": f"1970000{number:04d}"}
+        for number in range(case.assumed.drivers)
+    ]  # fmt: skip
+    teams = [
+        {"external_id": f"team-{number}", "role": "runner",
+         "name": f"队员{number}", "phone": f"1960000{number:04d}"}
+        for number in range(case.facts.whitelisted - len(stewards) - len(drivers))
+    ]  # fmt: skip
+    return [*stewards, *drivers, *teams]
+
+
+async def _set_policies(town: Town) -> None:
+    for zone_class in ZoneClass:
+        await town.health_officer.post("/v1/policies", {
+            "zone_class": zone_class.value, "roles": ["driver", "steward", "runner"],
+            "valid_from": "2022-11-01T00:00:00Z", "pcr_max_age_hours": TEST_MAX_AGE_HOURS,
+            "commitment_version": COMMITMENT, "legal_ref": "assumed: 48 h, signed commitment",
+        })  # fmt: skip
 
 
 async def sample(health_officer: Voice, person_ids: Sequence[str]) -> None:

@@ -149,8 +149,8 @@ SUPPLY = (
     )
     """,
     "CREATE INDEX zones_incident ON zones (incident_id)",
-    # What catalog says of a zone's supply: `stated` is the last zone_supplied, `sequence` counts them. Whoever
-    # changes a zone's assignments holds this row.
+    # What catalog says of a zone's supply: `stated` is the last zone_supplied, `sequence` counts them.
+    # Whoever changes a zone's assignments holds this row.
     """
     CREATE TABLE supplies (
         zone_id uuid PRIMARY KEY REFERENCES zones,

@@ -1,0 +1,135 @@
+"""The whole of it, as a town sees it: every process real, every step through the gateway."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.console.machine import running
+from services.console.machine.running import Plan, Running
+from services.console.parts.ports import free_port
+from services.console.scenarios import case as cases
+from services.console.scenarios import report, sealed_day
+from services.console.scenarios.voices import Voices, open_client
+
+
+def small_case() -> cases.Case:
+    """A village of forty households, half of them in two groups, one good short, one driver positive."""
+    case = cases.load("village")
+    goods = [
+        good.model_copy(update={"households_percent": 40 if good.name == "土豆" else good.households_percent})
+        for good in case.assumed.goods
+    ]
+    assumed = case.assumed.model_copy(
+        update={
+            "group_share_percent": 50, "idle_percent": 5, "groups_a_village": 2, "group_minimum": 2,
+            "cut_off_seconds": 25, "scarce": "土豆", "overpriced": 1, "suspended_drivers": 1,
+            "goods": tuple(goods),
+        }
+    )  # fmt: skip
+    return case.model_copy(update={"assumed": assumed})
+
+
+async def play(up: Running, bus: str) -> report.Report:
+    async with open_client(up.gateway) as client:
+        return await sealed_day.play(small_case(), Voices(client, up.folder.keys), print, bus=bus)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can reach, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="baton-town-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.mark.parametrize("bus", ["postgres", "kafka"])
+def test_a_sealed_day_ends_at_every_door(bus: str, request: pytest.FixtureRequest, folder: Path) -> None:
+    bootstrap = request.getfixturevalue("kafka") if bus == "kafka" else None
+    plan = Plan(path=folder / "town", port=free_port(), bus=bus, kafka_bootstrap=bootstrap)
+    with running.running(plan, print) as up:
+        made = asyncio.run(play(up, bus))
+
+    assert report.find_failures(made) == []
+    assert made["bus"] == bus
+    assert made["households"] == 40
+    assert made["orders"]["placed"] == made["orders"]["confirmed"] + made["orders"]["refused"] > 30
+    assert made["group_orders"] == 2
+    assert made["price_refusals"] == 1
+    assert made["suspended"] == 1
+    assert made["breaches"] == 0
+    legs = made["handovers"]
+    assert legs["leg1"] == legs["leg2"] == legs["leg3"] == made["load_units"]
+
+
+def start(folder: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.console", "run", "--port", str(port), "--data", str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def wait_until_ready(run: subprocess.Popen[str]) -> list[str]:
+    lines: list[str] = []
+    assert run.stdout is not None
+    for line in run.stdout:
+        lines.append(line)
+        if "Ctrl-C stops everything" in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
+def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) -> None:
+    port, data = free_port(), folder / "town"
+    first = start(data, port)
+    wait_until_ready(first)
+    head = {"authorization": f"Bearer {(data / 'tokens/resident').read_text()}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=head, trust_env=False) as client:
+        order_id = order_something(client)
+        taken = start(folder / "other", port)
+        said = taken.communicate(timeout=60)[0]
+        assert taken.returncode == 1
+        assert f"the gateway cannot have 127.0.0.1:{port}" in said
+        double = start(data, free_port())
+        assert f"a run already goes on in {data} (process {first.pid})" in double.communicate(timeout=60)[0]
+
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        assert first.stdout is not None
+        first.stdout.close()
+        again = start(data, port)
+        said = "".join(wait_until_ready(again))
+        assert "processes that a killed run had left" in said
+        assert "the village of the last run goes on" in said
+        assert client.get(f"/v1/orders/{order_id}").json()["status"] == "confirmed"
+
+    again.send_signal(signal.SIGINT)
+    assert "stopping" in again.communicate(timeout=60)[0]
+    assert again.returncode == 0
+
+
+def order_something(client: httpx.Client) -> str:
+    """Place a first order as the README does, and return its id once it is confirmed."""
+    zone = client.get("/v1/zones").json()["items"][0]["zone_id"]
+    slot = client.get(f"/v1/zones/{zone}/slots").json()["slots"][0]
+    line = client.get(f"/v1/zones/{zone}/menu").json()["lines"][0]
+    wanted = {"product_id": line["product_id"], "quantity": 1, "seen_price_fen": line["price_fen"]}
+    placed = client.post(
+        "/v1/orders",
+        json={"slot_id": slot["slot_id"], "lines": [wanted]},
+        headers={"idempotency-key": "first", "prefer": "wait=2"},
+    )
+    assert placed.status_code in (200, 202), placed.text
+    deadline = time.monotonic() + 30
+    while (order := client.get(f"/v1/orders/{placed.json()['order_id']}").json())["status"] == "placed":
+        assert time.monotonic() < deadline
+    assert order["status"] == "confirmed", order
+    return order["order_id"]
