@@ -19,12 +19,12 @@ class NotInTime(Exception):
 
 
 def slot_at(cut_off_at: datetime) -> Item:
-    """Return a slot of four hours that starts a minute after its cut-off."""
-    starts_at = cut_off_at + timedelta(minutes=1)
+    """Return a slot of an hour (the village lists were delivered from 8 to 9), soon after its cut-off."""
+    starts_at = cut_off_at + timedelta(minutes=30)
     return {
         "cut_off_at": cut_off_at.isoformat(),
         "starts_at": starts_at.isoformat(),
-        "ends_at": (starts_at + timedelta(hours=4)).isoformat(),
+        "ends_at": (starts_at + timedelta(hours=1)).isoformat(),
     }
 
 

@@ -1,7 +1,7 @@
 """Opening and closing a zone: what is checked, what is written, what the others are told."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.orders.register import application as register
 from services.orders.register import queries as register_queries
 from services.orders.register.tables import AreaRow
 from services.orders.zones import changes, queries
+from services.orders.zones.changes import NewSlot
 from services.orders.zones.tables import IncidentRow, SlotRow, ZoneRow
 
 TITLES: Final = {
@@ -69,9 +70,8 @@ async def activate_zone(
         if ground.incident
         else await _make_incident(session, zone, call, master, now)
     )
-    opened = _tell_zone(zone, call, ground, incident_id=incident_id, now=now)
-    if len(opened.model_dump_json().encode()) > LARGEST_EVENT:
-        _refuse([Fault("", "orders.zone_too_large", {"buildings": len(ground.buildings)})])
+    pinned = (call.pinned_outlets, call.pinned_vehicles)
+    opened = _tell_zone(zone, pinned, ground, incident_id=incident_id, activated_at=now)
 
     sequence = await changes.activate(session, zone, incident_id, now=now)
     bare = set(call.bare_building_ids)
@@ -82,6 +82,26 @@ async def activate_zone(
     await register.seal_areas(session, ground.community_ids, opened.zone_class)
     await outbox.add(session, opened, sequence=sequence)
     return incident_id
+
+
+async def add_slots(session: AsyncSession, zone: ZoneRow, slots: Sequence[NewSlot], *, now: datetime) -> None:
+    """Give a locked zone the slots of further days; of an active one the others are told anew, whole."""
+    if zone.status == "closed":
+        raise Conflict("orders.zone_closed", "The zone is closed already")
+    await changes.insert_slots(session, zone.zone_id, slots)
+    if zone.incident_id is None or zone.activated_at is None:
+        return
+    sequence = await changes.adopt_slots(session, zone.zone_id)
+    ground = await _look(session, zone, incident_id=zone.incident_id, now=now)
+    pins = await queries.list_pins(session, zone.zone_id)
+    told = _tell_zone(
+        zone,
+        (tuple(pins.get("outlet", ())), tuple(pins.get("vehicle", ()))),
+        replace(ground, slots=[slot for slot in ground.slots if slot.ends_at > now]),
+        incident_id=zone.incident_id,
+        activated_at=zone.activated_at,
+    )
+    await outbox.add(session, told, sequence=sequence)
 
 
 async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> None:
@@ -99,30 +119,33 @@ async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: 
 
 async def _survey(session: AsyncSession, zone: ZoneRow, call: Call, now: datetime) -> Ground:
     """Lock the tree and look at what it stands on; raise `Rejected` naming all that is unfit."""
-    community_ids = await queries.list_communities(session, zone.zone_id)
     # Locked first: of two zones that want the same community, the second sees the first.
     await register_queries.lock_tree(session)
-    communities = await register_queries.find_areas(session, ids=community_ids)
-    buildings = await register_queries.list_children(session, community_ids, level=AreaLevel.BUILDING)
-    incident = await queries.find_incident(session, call.incident_id, lock=True) if call.incident_id else None
-    kinds = await queries.find_needed_kinds(session, zone.zone_class, now=now)
+    ground = await _look(session, zone, incident_id=call.incident_id, now=now)
+    kinds = ground.needed_kinds
     _refuse(
         [
-            *_gate_faults(communities),
-            *await _sealed_elsewhere(session, community_ids),
-            *_bare_faults(call, buildings),
-            *_incident_faults(call, incident),
+            *_gate_faults(ground.communities),
+            *await _sealed_elsewhere(session, ground.community_ids),
+            *_bare_faults(call, ground.buildings),
+            *_incident_faults(call, ground.incident),
             *(() if kinds else [Fault("", "orders.supply_policy_missing", {"zone_class": zone.zone_class})]),
         ]
     )
+    return ground
+
+
+async def _look(session: AsyncSession, zone: ZoneRow, *, incident_id: UUID | None, now: datetime) -> Ground:
+    community_ids = await queries.list_communities(session, zone.zone_id)
+    kinds = await queries.find_needed_kinds(session, zone.zone_class, now=now)
     return Ground(
         community_ids=community_ids,
-        communities=communities,
-        buildings=buildings,
+        communities=await register_queries.find_areas(session, ids=community_ids),
+        buildings=await register_queries.list_children(session, community_ids, level=AreaLevel.BUILDING),
         households=await queries.count_households(session, community_ids),
         slots=await queries.list_slots(session, [zone.zone_id]),
         needed_kinds=tuple(OutletKind(kind) for kind in kinds or ()),
-        incident=incident,
+        incident=await queries.find_incident(session, incident_id, lock=True) if incident_id else None,
     )
 
 
@@ -178,8 +201,17 @@ def _incident_faults(call: Call, incident: IncidentRow | None) -> Iterable[Fault
         yield Fault("/incident_id", "orders.incident_closed")
 
 
-def _tell_zone(zone: ZoneRow, call: Call, ground: Ground, *, incident_id: UUID, now: datetime) -> ZoneOpened:
-    return ZoneOpened(
+def _tell_zone(
+    zone: ZoneRow,
+    pinned: tuple[tuple[Pin, ...], tuple[Pin, ...]],
+    ground: Ground,
+    *,
+    incident_id: UUID,
+    activated_at: datetime,
+) -> ZoneOpened:
+    """Return the whole of a zone as the others are told; raise `Rejected` where that is too much."""
+    outlets, vehicles = pinned
+    told = ZoneOpened(
         zone_id=zone.zone_id,
         incident_id=incident_id,
         title=zone.title,
@@ -188,10 +220,13 @@ def _tell_zone(zone: ZoneRow, call: Call, ground: Ground, *, incident_id: UUID, 
         communities=_tell_communities(ground),
         slots=tuple(map(_tell_slot, ground.slots)),
         needed_kinds=ground.needed_kinds,
-        pinned_outlets=call.pinned_outlets,
-        pinned_vehicles=call.pinned_vehicles,
-        activated_at=now,
+        pinned_outlets=outlets,
+        pinned_vehicles=vehicles,
+        activated_at=activated_at,
     )
+    if len(told.model_dump_json().encode()) > LARGEST_EVENT:
+        _refuse([Fault("", "orders.zone_too_large", {"buildings": len(ground.buildings)})])
+    return told
 
 
 def _tell_communities(ground: Ground) -> tuple[Community, ...]:

@@ -109,6 +109,16 @@ OPEN_SLOTS = text("""
 """)
 
 
+# Slots added to an active zone: shut until dispatch has stated what it can carry, like any other.
+ADOPT_SLOTS = text("""
+    UPDATE slots AS slot SET
+        incident_id = zone.incident_id, status = CASE zone.status WHEN 'open' THEN 'open' ELSE 'waiting' END
+    FROM zones AS zone
+    WHERE zone.zone_id = :zone_id AND slot.zone_id = zone.zone_id AND slot.incident_id IS NULL
+""")
+RAISE_SEQUENCE = text("UPDATE zones SET sequence = sequence + 1 WHERE zone_id = :zone_id RETURNING sequence")
+
+
 @dataclass(frozen=True, slots=True)
 class NewSlot:
     """A time of delivery as it is asked for."""
@@ -129,6 +139,13 @@ async def insert_zone(  # noqa: PLR0913 - a row's columns
 async def keep_communities(session: AsyncSession, zone_id: UUID, community_ids: Sequence[UUID]) -> None:
     """Write which communities a zone has."""
     await session.execute(KEEP_COMMUNITIES, {"zone_id": zone_id, "community_ids": community_ids})
+
+
+async def adopt_slots(session: AsyncSession, zone_id: UUID) -> int:
+    """Let the slots added to an active zone share its state; return the sequence of its next word."""
+    await session.execute(ADOPT_SLOTS, {"zone_id": zone_id})
+    raised: int = (await session.execute(RAISE_SEQUENCE, {"zone_id": zone_id})).scalar_one()
+    return raised
 
 
 async def insert_slots(session: AsyncSession, zone_id: UUID, slots: Sequence[NewSlot]) -> None:

@@ -18,6 +18,7 @@ from services.orders.zones.activation import Call
 from services.orders.zones.application import Preparation
 from services.orders.zones.wire import (
     ActivateZone,
+    AddSlots,
     AwaitsView,
     CloseZone,
     PinsView,
@@ -89,6 +90,22 @@ async def list_slots(zone_id: UUID, caller: Caller, session: Session, now: Now) 
     access.require(caller, Action.READ_ZONE)
     await queries.get_zone(session, zone_id)
     return SlotsView(slots=[SlotView.of(slot, now) for slot in await queries.list_slots(session, [zone_id])])
+
+
+@router.post("/{zone_id}/slots", response_model=ZoneAccepted, status_code=201)
+async def add_slots(  # noqa: PLR0913, PLR0917 - what the route needs, as FastAPI hands it over
+    zone_id: UUID, body: AddSlots, caller: Caller, session: Session, now: Now, once: OnceOnly
+) -> Response:
+    """Give a zone the slots of further days; they open when dispatch has said what it can carry in them."""
+    access.require_somewhere(caller, Action.OPEN_ZONE)
+    zone = await queries.get_zone(session, zone_id, lock=True)
+    access.require(caller, Action.OPEN_ZONE, Resource(path=tuple(zone.path)))
+    slots = [slot.new() for slot in body.slots]
+    application.require_slots(slots)
+    await activation.add_slots(session, zone, slots, now=now)
+    every = [slot.slot_id for slot in await queries.list_slots(session, [zone_id])]
+    view = ZoneAccepted(zone_id=zone_id, status=zone.status, incident_id=zone.incident_id, slot_ids=every)
+    return await once.accept(view, location=f"/v1/zones/{zone_id}/slots")
 
 
 @router.post("/{zone_id}/activation", response_model=ZoneAccepted, status_code=202)

@@ -38,6 +38,12 @@ class PrepareSlot(Body):
         return NewSlot(self.starts_at, self.ends_at, self.cut_off_at)
 
 
+class AddSlots(Body):
+    """The slots of further days."""
+
+    slots: Annotated[list[PrepareSlot], Field(min_length=1, max_length=100)]
+
+
 class QuotaAsked(Body):
     """What one household may order for a day of delivery."""
 
