@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp ## everything on this machine, a small village loaded (PO
 demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in a situation report (BUS=kafka)
 	@$(BIN)/baton demo
 
-test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL and a real Kafka
+test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka and a real Envoy
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing

@@ -44,9 +44,11 @@ def run(
 ) -> None:
     """Run everything, with a small village loaded, until Ctrl-C; the next run goes on with its data."""
     plan = Plan(path=data or folder.default_path(), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
+    if data is None:
+        folder.link_default(plan.path)
     with _told(), _until_stopped() as stopped, running.running(plan, _teller()) as up:
-        shown = asyncio.run(_load_village(up))
-        console.print(village.welcome(up.gateway, up.folder, shown), soft_wrap=True)
+        asyncio.run(_load_village(up))
+        console.print(village.welcome(up.gateway, up.folder), soft_wrap=True)
         while not stopped():
             for name in up.revive():
                 console.print(f"[yellow]{name} had died and was started again[/]")
@@ -70,9 +72,9 @@ def demo(
         raise SystemExit("baton: the demo failed: " + "; ".join(failures))
 
 
-async def _load_village(up: Running) -> village.Shown:
+async def _load_village(up: Running) -> None:
     async with open_client(up.gateway) as client:
-        return await village.load(Voices(client, up.folder.keys), up.folder, _teller())
+        await village.load(Voices(client, up.folder.keys), up.folder, _teller())
 
 
 async def _play(up: Running, case: cases.Case, bus: str) -> report.Report:

@@ -40,16 +40,30 @@ class Folder:
         return self.keys / "databases.json"
 
     @property
+    def variables(self) -> Path:
+        """Return the file that a shell reads to try things by hand."""
+        return self.path / "variables.sh"
+
+    @property
     def address(self) -> Path:
         """Return the file with the gateway's address of the run that goes on."""
         return self.path / "gateway"
+
+
+def link_default(path: Path) -> None:
+    """Let `build/town` lead to a default folder that has to lie elsewhere: one name serves everybody."""
+    inside = CHECKOUT / "build/town"
+    if path != inside and not inside.exists():
+        inside.parent.mkdir(exist_ok=True)
+        inside.unlink(missing_ok=True)
+        inside.symlink_to(path)
 
 
 def default_path() -> Path:
     """Return `build/town` of the checkout; under root a folder that PostgreSQL's own user can reach."""
     inside = CHECKOUT / "build/town"
     # PostgreSQL refuses root, and the user it runs under must be able to walk to its files.
-    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in CHECKOUT.parents):
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in (CHECKOUT, *CHECKOUT.parents)):
         return inside
     return Path("/var/tmp") / f"baton-{sha256(str(CHECKOUT).encode()).hexdigest()[:12]}"  # noqa: S108 - no secret name
 

@@ -31,7 +31,7 @@ class Shown:
     people: list[str]
 
 
-async def load(voices: Voices, home: Folder, tell: Tell) -> Shown:
+async def load(voices: Voices, home: Folder, tell: Tell) -> None:
     """Load the village into a fresh folder; in one that has it, renew what has run out meanwhile."""
     kept = home.path / "village.json"
     if kept.exists():
@@ -43,24 +43,23 @@ async def load(voices: Voices, home: Folder, tell: Tell) -> Shown:
         kept.write_text(json.dumps(asdict(shown)))
         tell("a small village is loaded and its zone is open")
     _write_tokens(voices, home, shown)
-    return shown
+    await _write_variables(voices, home, shown)
 
 
-def welcome(gateway: str, home: Folder, shown: Shown) -> str:
+def welcome(gateway: str, home: Folder) -> str:
     """Return what is printed when everything is up."""
     tokens = home.path / "tokens"
-    ask = f'curl -s -H "Authorization: Bearer $(cat {tokens}/resident)" {gateway}/v1/zones/{shown.zone_id}'
     names = ", ".join(path.name for path in sorted(tokens.iterdir()))
     return f"""
 [bold green]Baton is ready:[/] {gateway}
 
-  zone {shown.zone_id}, a household in it {shown.household_id}
-  a token for each role in {tokens}/: {names}
-  OpenAPI: {gateway}/v1/openapi/orders.json (catalog, dispatch, whitelist likewise)
-  logs of the processes: {home.logs}
+  a token for each role   {tokens}/: {names}
+  what to try it with     . {home.variables}   (BATON, TOKEN, ZONE, SLOT, PRODUCT, PRICE …)
+  the interfaces          {gateway}/v1/openapi/orders.json (catalog, dispatch, whitelist likewise)
+  logs of the processes   {home.logs}/
 
-  the menu:    {ask}/menu
-  the slots:   {ask}/slots
+  the menu     curl -s -H "Authorization: Bearer $TOKEN" $BATON/v1/zones/$ZONE/menu
+  an order     the README has it, line by line
 
 Ctrl-C stops everything; the next run goes on with its data."""
 
@@ -108,6 +107,26 @@ def _slots(now: datetime) -> list[Item]:
     first = now.replace(hour=CUT_OFF_HOUR, minute=0, second=0, microsecond=0)
     first += timedelta(days=first < now + timedelta(minutes=30))
     return [zone.slot_at(first + timedelta(days=day)) for day in range(SLOT_DAYS)]
+
+
+async def _write_variables(voices: Voices, home: Folder, shown: Shown) -> None:
+    """Write what a shell needs to try things: the README's first order reads it."""
+    resident = voices.of(Role.RESIDENT, household_id=shown.household_id)
+    slots = (await resident.get(f"/v1/zones/{shown.zone_id}/slots"))["slots"]
+    menu = (await resident.get(f"/v1/zones/{shown.zone_id}/menu"))["lines"]
+    price = next(line["price_fen"] for line in menu if line["product_id"] == shown.product_id)
+    variables = {
+        "BATON": home.address.read_text(),
+        "TOKEN": resident.token,
+        "ZONE": shown.zone_id,
+        "HOUSEHOLD": shown.household_id,
+        "SLOT": next(slot["slot_id"] for slot in slots if slot["status"] == "open"),
+        "PRODUCT": shown.product_id,
+        "PRICE": str(price),
+        "OUTLET": shown.outlet_id,
+    }
+    home.variables.touch(mode=0o600)
+    home.variables.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
 
 
 def _write_tokens(voices: Voices, home: Folder, shown: Shown) -> None:
