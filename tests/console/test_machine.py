@@ -14,6 +14,7 @@ import pytest
 from services.console.machine import databases, folder, keys, processes
 from services.console.machine.folder import FolderUnusable
 from services.console.machine.processes import Child, ProcessFailed
+from services.console.parts import postgres
 from services.contracts.access import Role
 from services.kit.http.tokens import TokenReader, TokenRefused
 from services.kit.ids import new_id
@@ -140,3 +141,10 @@ def test_the_databases_of_a_run_can_be_found_by_an_operator(tmp_path: Path) -> N
     with folder.opened(tmp_path) as home:
         home.databases.write_text(json.dumps({"orders": "postgresql://there"}))
         assert folder.database_url_of("orders", tmp_path) == "postgresql://there"
+
+
+def test_a_half_written_cluster_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "data/base").mkdir(parents=True)
+    with pytest.raises(postgres.PostgresFailed, match="only half written: delete the folder"):
+        postgres.running(tmp_path).__enter__()
+    assert (tmp_path / "data/base").exists()
