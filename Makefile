@@ -17,7 +17,7 @@ demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in 
 	@$(BIN)/baton demo
 
 test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka and a real Envoy
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

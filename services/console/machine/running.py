@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -90,6 +91,8 @@ def _write_urls(home: Folder, urls: Mapping[str, str], stack: ExitStack) -> None
 
 def _start_bus(plan: Plan, home: Folder, urls: Mapping[str, str], stack: ExitStack, tell: Tell) -> str:
     started = time.monotonic()
+    # The client tells of every try while the broker is starting; whether it came up is told below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if plan.bus == "postgres":
         url = urls[databases.BUS]
     else:

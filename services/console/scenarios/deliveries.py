@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.console.scenarios.case import Item
@@ -69,8 +69,21 @@ async def carry(town: Town, zone: Item, households: Mapping[str, str]) -> int:
 
     `households` says whose each order is: at the door, the taker.
     """
+    loads = {load["load_id"]: load for load in await list_loads(town, zone)}
+    labels = await _print_labels(town, loads.values())
     trips = await list_trips(town, zone)
-    return sum(await each(trips, lambda trip: _carry_trip(town, trip, households)))
+
+    async def carry_trip(trip: Item) -> int:
+        on_trip = [loads[load_id] for load_id in _loads_of(trip)]
+        return await _carry_trip(town, trip["driver_id"], on_trip, labels, households)
+
+    return sum(await each(trips, carry_trip))
+
+
+async def list_loads(town: Town, zone: Item) -> list[Item]:
+    """Return what is to be carried, with its load units."""
+    loads = await town.commander.list_all("/v1/loads", zone_id=zone["zone_id"])
+    return [load for load in loads if load["withdrawn_at"] is None]
 
 
 async def wait_until_fulfilled(town: Town, zone: Item) -> None:
@@ -110,10 +123,13 @@ async def _ask_for_plan(town: Town, slot_ids: Sequence[str]) -> Item:
     return made[0]
 
 
-async def _carry_trip(town: Town, trip: Item, households: Mapping[str, str]) -> int:
-    driver = town.voices.of(Role.DRIVER, subject=trip["driver_id"])
-    loads = await each(_loads_of(trip), lambda load_id: town.commander.get(f"/v1/loads/{load_id}"))
-    labels = await _print_labels(town, loads)
+async def _carry_trip(
+    town: Town,
+    driver_id: str,
+    loads: Sequence[Item],
+    labels: Mapping[str, str],
+    households: Mapping[str, str],
+) -> int:
     of_steward: defaultdict[str, list[Item]] = defaultdict(list)
     for load in loads:
         of_steward[_steward_of(town, load)].append(load)
@@ -126,17 +142,17 @@ async def _carry_trip(town: Town, trip: Item, households: Mapping[str, str]) -> 
             for unit in load["units"]
         ]  # fmt: skip
 
-    drivers_log = [item for load in loads for item in log(1, load, load["outlet_id"], trip["driver_id"])]
-    handed = await _send(driver, drivers_log)
+    pick_up = [item for load in loads for item in log(1, load, load["outlet_id"], driver_id)]
+    handed = await _send(town.voices.of(Role.DRIVER, subject=driver_id), pick_up)
     for steward, theirs in of_steward.items():
         voice = town.voices.of(Role.STEWARD, subject=steward)
-        gate = [item for load in theirs for item in log(2, load, trip["driver_id"], steward)]
+        gate = [item for load in theirs for item in log(2, load, driver_id, steward)]
         door = [item for load in theirs for item in log(3, load, steward, households[load["order_id"]])]
         handed += await _send(voice, gate) + await _send(voice, door)
     return handed
 
 
-async def _print_labels(town: Town, loads: Sequence[Item]) -> dict[str, str]:
+async def _print_labels(town: Town, loads: Iterable[Item]) -> dict[str, str]:
     """Let each outlet print what it packs: the text of each unit's QR code."""
     units = [(load["outlet_id"], unit["load_unit_id"]) for load in loads for unit in load["units"]]
     texts = await each(units, lambda unit: town.outlet(unit[0]).get(f"/v1/load-units/{unit[1]}/label"))

@@ -1,6 +1,7 @@
 """The situation report: what Baton itself says of an incident, put together from its services."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from services.console.scenarios import deliveries
 from services.console.scenarios.case import Item
 from services.console.scenarios.orders import Day
 from services.console.scenarios.town import Town
@@ -23,6 +25,7 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str) -> Report:
     ordered = await town.commander.get(f"{incident}/report")
     supplied = await town.commander.get(f"{incident}/supply")
     carried = await town.commander.get(f"{incident}/deliveries")
+    packed = Counter(load["outlet_id"] for load in await deliveries.list_loads(town, zone))
     states: Mapping[str, int] = ordered["orders"]
     return {
         "scenario": town.case.name,
@@ -30,6 +33,7 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str) -> Report:
         "seconds_to_assign": zone["seconds_to_assign"],
         "seconds_to_open": zone["seconds_to_open"],
         "outlets_by_kind": supplied["outlets_by_kind"],
+        "largest_shop_orders": max(packed.values(), default=0),
         "households": ordered["households"],
         "orders": {
             "placed": states["placed"],
