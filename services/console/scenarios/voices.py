@@ -16,8 +16,7 @@ from services.kit.ids import new_id
 BATCH = 500
 AT_ONCE = 24
 ANSWERS_WITHIN = 10.0
-# What a caller of the edge sends again, with the same key: only the edge client retries.
-TRY_AGAIN = {409: "kit.idempotency_in_flight", 429: "", 503: ""}
+# Only the edge client retries, always with the same key.
 TRIES = 60
 
 Document = Mapping[str, Any]
@@ -84,12 +83,15 @@ class Voice:
             if answer.is_success:
                 return answer.json() if answer.content else None
             problem = answer.json()
-            if TRY_AGAIN.get(answer.status_code, problem["code"]) not in ("", problem["code"]) or (
-                answer.status_code not in TRY_AGAIN
-            ):
+            if not _is_passing(answer.status_code, problem["code"]):
                 raise Refused(path, problem)
             await asyncio.sleep(float(answer.headers.get("retry-after", 0.2)))
         raise Refused(path, {"status": 503, "code": "scenario.no_answer"})
+
+
+def _is_passing(status: int, code: str) -> bool:
+    """Say whether the same request, with its key, may be granted in a moment."""
+    return status in (429, 503, 504) or code == "kit.idempotency_in_flight"
 
 
 @dataclass(frozen=True, slots=True)
