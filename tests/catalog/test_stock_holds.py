@@ -308,6 +308,46 @@ async def test_a_part_of_a_group_that_is_refused_gives_back_exactly_its_lines(se
     assert await goods.read_status(service_sessions, locked.group_id) == "held"
 
 
+async def test_a_part_that_was_refused_before_its_group_was_granted_gives_its_lines_back_too(
+    service_sessions, town
+) -> None:
+    locked = town.lock(10)
+    await goods.tell(service_sessions, locked)
+    [part] = await goods.read_given(service_sessions, locked.group_id)
+    refused = OrderRefused(
+        order_id=new_id(), incident_id=goods.INCIDENT, reservation_id=locked.group_id, refusals=()
+    )
+    await goods.tell(service_sessions, refused)
+    assert await goods.read_shelf(service_sessions, town.offer_id) == (10, 10)
+    late = refused.model_copy(update={"lines": (part,)})
+    for sequence in (2, 3):
+        await goods.tell(service_sessions, late, sequence=sequence)
+        assert await goods.read_shelf(service_sessions, town.offer_id) == (10, 0)
+    assert await goods.read_status(service_sessions, locked.group_id) == "released"
+    assert await picked(service_sessions) == 0
+
+
+async def test_a_group_that_is_shared_out_gives_back_the_picking_that_no_household_needs(
+    client, service_sessions
+) -> None:
+    shops = [await goods.make_shop(client, f"shop-{number}") for number in (1, 2)]
+    product_id = await goods.make_product(client)
+    for shop, units in zip(shops, (4, 2), strict=True):
+        await goods.stock_up(client, shop, product_id, units)
+    town = Town(shops[0], UUID(product_id), None, await goods.supply_zone(service_sessions, shops))
+    locked = town.lock(6, households=4)
+    await goods.tell(service_sessions, locked)
+    assert await picked(service_sessions) == 8
+
+    first, second = await goods.read_given(service_sessions, locked.group_id)
+    group = {"group_id": locked.group_id}
+    whole = [make_confirmed(new_id(), [first.model_copy(update={"quantity": 2})], **group) for _ in range(2)]
+    await goods.tell(service_sessions, *whole)
+    assert await picked(service_sessions) == 8
+    await goods.tell(service_sessions, make_confirmed(new_id(), [second], **group))
+    assert await picked(service_sessions) == 3
+
+
 async def test_a_group_that_gets_nothing_holds_nothing(service_sessions, town) -> None:
     locked = town.lock(5, seen=119)
     await goods.tell(service_sessions, locked)

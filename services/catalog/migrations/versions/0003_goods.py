@@ -242,6 +242,7 @@ HOLDS = (
         CHECK ((word = 'unknown') = (reservation_id IS NULL))
     )
     """,
+    "CREATE INDEX order_words_parts ON order_words (reservation_id) WHERE reservation_id <> order_id",
     """
     CREATE TABLE commitments (
         order_id uuid NOT NULL REFERENCES order_words (order_id),

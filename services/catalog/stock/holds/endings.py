@@ -27,8 +27,9 @@ async def commit(session: AsyncSession, orders: Sequence[OrderConfirmed], now: d
         raise ReservationMissing
 
     moved = [move for order in fresh for move in moves.commit(order.reservation_id, order.lines)]
-    await queries.move(session, moves.merge(moved))
+    shared_out = await queries.move(session, moves.merge(moved))
     await words.commit(session, [goods for order in fresh for goods in _goods_of(order)])
+    await shelves.change_picking(session, await words.find_unpicked(session, shared_out))
     await _leave(session, await words.take_early(session, news), now)
 
 
@@ -37,10 +38,12 @@ async def release(session: AsyncSession, orders: Sequence[OrderReleased]) -> Non
 
     What waits is decided no more, and what has not come yet never will be.
     """
-    news = await words.release(session, {order.order_id: order.reservation_id for order in orders})
-    fresh = [order for order in orders if order.order_id in news]
+    # A part that ended without goods may still be given some by a late grant: that is its last word.
+    final = [order for order in orders if order.reservation_id == order.order_id or order.lines]
+    news = await words.release(session, {order.order_id: order.reservation_id for order in final})
+    fresh = [order for order in final if order.order_id in news]
     own = {order.order_id for order in fresh if order.reservation_id == order.order_id}
-    in_groups = [order for order in fresh if order.order_id not in own and order.lines]
+    in_groups = [order for order in fresh if order.order_id not in own]
     locked = await queries.lock(session, own | {order.reservation_id for order in in_groups})
     if any(order.reservation_id not in locked for order in in_groups):
         raise ReservationMissing
@@ -48,15 +51,19 @@ async def release(session: AsyncSession, orders: Sequence[OrderReleased]) -> Non
     await queries.release_waiting(session, own)
     committed = [one for one in await words.find_commitments(session, news) if one.status == "committed"]
     was_confirmed = {one.order_id for one in committed}
+    late = [order for order in in_groups if order.order_id not in was_confirmed]
     holds = [hold for hold in await queries.find_holds(session, own) if hold.held + hold.committed > 0]
     moved = moves.release_all(holds)
     for order in in_groups:
         moved += moves.release_lines(
             order.reservation_id, order.lines, was_confirmed=order.order_id in was_confirmed
         )
-    await queries.move(session, moves.merge(moved))
+    shared_out = await queries.move(session, moves.merge(moved))
     await words.settle(session, committed, status="released")
-    await shelves.change_picking(session, _unpicked(holds, in_groups, locked))
+    await words.commit(session, [goods for order in late for goods in _goods_of(order)], status="released")
+    unpicked = _unpicked(holds, in_groups, locked)
+    unpicked.update(await words.find_unpicked(session, shared_out))
+    await shelves.change_picking(session, unpicked)
     await _give_back(session, moved)
 
 
@@ -115,7 +122,7 @@ async def _give_back(session: AsyncSession, moved: Iterable[Move]) -> None:
     await shelves.give_back(session, units)
 
 
-def _goods_of(order: OrderConfirmed) -> list[tuple[UUID, UUID, UUID, int]]:
+def _goods_of(order: OrderConfirmed | OrderReleased) -> list[tuple[UUID, UUID, UUID, int]]:
     outlet_of = {line.offer_id: line.outlet_id for line in order.lines}
     return [
         (order.order_id, offer_id, outlet_of[offer_id], quantity)

@@ -81,11 +81,15 @@ MOVE = text("""
 SETTLE = text("""
     UPDATE reservations SET status = now_at.status
     FROM (
-        SELECT reservation_id, CASE WHEN sum(held) > 0 THEN 'held' WHEN sum(committed) > 0 THEN 'committed'
-                                    WHEN sum(handed_over) > 0 THEN 'handed_over' ELSE 'released' END AS status
-        FROM holds WHERE reservation_id = ANY(CAST(:ids AS uuid[])) GROUP BY reservation_id
+        SELECT reservation_id, reservations.status AS before,
+               CASE WHEN sum(held) > 0 THEN 'held' WHEN sum(committed) > 0 THEN 'committed'
+                    WHEN sum(handed_over) > 0 THEN 'handed_over' ELSE 'released' END AS status
+        FROM holds JOIN reservations USING (reservation_id)
+        WHERE reservation_id = ANY(CAST(:ids AS uuid[])) GROUP BY reservation_id, reservations.status
     ) AS now_at
     WHERE reservations.reservation_id = now_at.reservation_id
+    RETURNING reservations.reservation_id,
+              is_group AND before = 'held' AND reservations.status <> 'held' AS is_shared_out
 """)
 RELEASE_WAITING = text("""
     UPDATE reservations SET status = 'released', wanted = NULL
@@ -190,15 +194,19 @@ async def find_holds(session: AsyncSession, reservation_ids: Iterable[UUID]) -> 
     return [Hold(**row) for row in rows.mappings()]
 
 
-async def move(session: AsyncSession, moves: Sequence[Move]) -> None:
-    """Move units of holds whose reservations are locked; raise `ReservationMissing` where one has none."""
+async def move(session: AsyncSession, moves: Sequence[Move]) -> set[UUID]:
+    """Move units of holds whose reservations are locked; raise `ReservationMissing` where one has none.
+
+    Returns the groups of which now every unit is a household's, or is given back.
+    """
     if not moves:
-        return
+        return set()
     columns: dict[str, Any] = {name: [getattr(one, name) for one in moves] for name in Move.__slots__}
     done = await session.execute(MOVE, columns)
     if getattr(done, "rowcount", -1) != len(moves):
         raise ReservationMissing
-    await session.execute(SETTLE, {"ids": sorted({one.reservation_id for one in moves})})
+    settled = await session.execute(SETTLE, {"ids": sorted({one.reservation_id for one in moves})})
+    return {row.reservation_id for row in settled if row.is_shared_out}
 
 
 async def release_waiting(session: AsyncSession, reservation_ids: Iterable[UUID]) -> None:

@@ -1,5 +1,6 @@
 """What orders has said of each order, and the goods that it committed."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.stock.holds.moves import Commitment, HandOver
+from services.catalog.stock.holds.shelves import Place
 
 # Whoever writes a word waits for another who writes the same order's: so neither a hand-over nor the
 # confirmation that it was faster than is lost between two transactions.
@@ -31,7 +33,7 @@ FIND = text("""
 """)
 COMMIT = text("""
     INSERT INTO commitments (order_id, offer_id, outlet_id, quantity, status)
-    SELECT order_id, offer_id, outlet_id, quantity, 'committed'
+    SELECT order_id, offer_id, outlet_id, quantity, :status
     FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:offer_ids AS uuid[]), CAST(:outlet_ids AS uuid[]),
         CAST(:quantities AS integer[])
@@ -41,6 +43,18 @@ COMMITMENTS = text("""
     SELECT order_id, reservation_id, offer_id, outlet_id, quantity, status
     FROM commitments JOIN order_words USING (order_id)
     WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY order_id, offer_id
+""")
+# A group is picked for as if each household had goods of each outlet, until all of them have theirs.
+FIND_UNPICKED = text("""
+    SELECT zone_id, holds.outlet_id, day,
+           greatest(1, households) - count(DISTINCT commitments.order_id) AS orders
+    FROM reservations JOIN holds USING (reservation_id)
+    LEFT JOIN order_words ON order_words.reservation_id = reservations.reservation_id
+                         AND order_words.reservation_id <> order_words.order_id
+    LEFT JOIN commitments ON commitments.order_id = order_words.order_id
+                         AND commitments.outlet_id = holds.outlet_id
+    WHERE reservations.reservation_id = ANY(CAST(:ids AS uuid[]))
+    GROUP BY zone_id, holds.outlet_id, day, reservations.reservation_id
 """)
 SETTLE = text("""
     UPDATE commitments SET status = :status
@@ -78,11 +92,14 @@ async def meet(session: AsyncSession, order_ids: Iterable[UUID]) -> dict[UUID, U
     return {row.order_id: row.reservation_id for row in await session.execute(FIND, wanted)}
 
 
-async def commit(session: AsyncSession, goods: Sequence[tuple[UUID, UUID, UUID, int]]) -> None:
-    """Keep what orders committed: (order, offer, outlet, units)."""
+async def commit(
+    session: AsyncSession, goods: Sequence[tuple[UUID, UUID, UUID, int]], *, status: str = "committed"
+) -> None:
+    """Keep what orders have of their reservations: (order, offer, outlet, units)."""
     await session.execute(
         COMMIT,
         {
+            "status": status,
             "order_ids": [one[0] for one in goods],
             "offer_ids": [one[1] for one in goods],
             "outlet_ids": [one[2] for one in goods],
@@ -95,6 +112,14 @@ async def find_commitments(session: AsyncSession, order_ids: Iterable[UUID]) -> 
     """Return the goods of confirmed orders, whose reservations are locked."""
     rows = await session.execute(COMMITMENTS, {"order_ids": sorted(set(order_ids))})
     return [Commitment(**row) for row in rows.mappings()]
+
+
+async def find_unpicked(session: AsyncSession, group_ids: Iterable[UUID]) -> Counter[Place]:
+    """Return what was reserved of outlets' picking for groups that are shared out, and nobody needs."""
+    orders: Counter[Place] = Counter()
+    for row in await session.execute(FIND_UNPICKED, {"ids": sorted(group_ids)}):
+        orders[row.zone_id, row.outlet_id, row.day] -= row.orders
+    return orders
 
 
 async def settle(session: AsyncSession, commitments: Sequence[Commitment], *, status: str) -> None:
