@@ -302,6 +302,19 @@ async def test_a_household_has_one_part_and_may_take_it_back_until_the_groups_cu
     assert (late.status_code, late.json()["code"]) == (409, "orders.too_late_to_cancel")
 
 
+async def test_a_part_of_a_group_that_was_told_is_not_taken_back_by_a_transaction_begun_before(
+    client, service_sessions
+) -> None:
+    ground, _, parts = await filled(client, service_sessions)
+    await lock(service_sessions)
+    async with service_sessions.begin() as session:
+        # The clock of the group, as one transaction sees it whose beginning lies before the cut-off.
+        await session.execute(text("UPDATE group_orders SET cut_off_at = now() + interval '1 minute'"))
+    late = await client.post(f"/v1/orders/{parts[0]}/cancellation", headers=ground.resident(key="c"))
+    assert (late.status_code, late.json()["code"]) == (409, "orders.too_late_to_cancel")
+    assert await told(service_sessions, parts[0]) == []
+
+
 async def test_one_household_at_once_from_many_hands_has_one_part(client, service_sessions) -> None:
     ground = await open_ground(service_sessions)
     group_id = await open_group(client, ground)

@@ -59,17 +59,17 @@ async def cancel_order(
     session: AsyncSession, order_id: UUID, *, group_id: UUID | None, now: datetime
 ) -> Order:
     """Take an order back before its cut-off; its quota and its slot are free again."""
-    if group_id is not None:
-        # The group first, as everywhere: its clock locks it before its parts.
-        await acceptance.lock_windows(session, [group_id])
+    # The group first, as everywhere: its clock locks it before its parts.
+    windows = await acceptance.lock_windows(session, [group_id]) if group_id else {}
     before = await ledger.lock_orders(session, [order_id])
     locked = before[order_id]
     cut_off_at = await ledger.get_cut_off(session, locked)
     life.cancel(locked.status, cut_off_at=cut_off_at, now=now)
     after = locked.after(life.Turn.CANCELLATION)
     await deciding.settle(session, before, [after], now)
-    # A transaction that began before the cut-off may end after the slot was counted.
-    if await ledger.is_told(session, locked.slot_id):
+    # A transaction that began before the cut-off may end after the group was told, or the slot was counted.
+    is_told = any(not window.is_open for window in windows.values())
+    if is_told or await ledger.is_told(session, locked.slot_id):
         raise life.TooLateToCancel(cut_off_at=cut_off_at)
     return after
 
