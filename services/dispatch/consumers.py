@@ -82,8 +82,9 @@ async def on_order_ended(
 async def on_person_cleared(
     session: AsyncSession, arrivals: Sequence[Arrived[PersonCleared]], now: datetime
 ) -> None:
-    """Know who is cleared; what can be carried may have grown."""
-    if await crew_application.clear_people(session, arrivals):
+    """Know who is cleared for what: what can be carried may have grown, or a class may have fallen away."""
+    if cleared := await crew_application.clear_people(session, arrivals):
+        await rescues_application.take_work_beyond_clearance(session, cleared, now)
         await fleet_queries.mark_due(session, now)
 
 

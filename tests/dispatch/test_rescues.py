@@ -2,12 +2,13 @@ import httpx
 import pytest
 
 from services.contracts.access import Role
+from services.contracts.values import Clearance, ZoneClass
 from services.dispatch.rescues import application
 from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests import serving
-from tests.dispatch.builders import make_cleared, make_suspended, rows, tell
+from tests.dispatch.builders import HOUR, NOW, make_cleared, make_suspended, rows, tell
 from tests.dispatch.relays import Relay, make_relay
 
 
@@ -82,6 +83,17 @@ async def test_a_suspension_that_is_older_than_a_clearance_takes_nothing(relay: 
     await suspend(relay, sequence=2)
     assert len(await rows(relay.sessions, "SELECT 1 FROM trip_loads WHERE is_held")) == 1
     assert await rows(relay.sessions, "SELECT 1 FROM suspensions") == []
+
+
+async def test_who_is_cleared_no_more_for_the_class_of_a_zone_keeps_no_work_there(relay: Relay) -> None:
+    await tell(relay.sessions, make_cleared(relay.driver), sequence=2)
+    assert len(await rows(relay.sessions, "SELECT 1 FROM trip_loads WHERE is_held")) == 1
+    await relay.record(relay.note(1, 0))
+    elsewhere = Clearance(zone_class=ZoneClass.PRECAUTION, valid_until=NOW + HOUR)
+    await tell(relay.sessions, make_cleared(relay.driver, clearances=(elsewhere,)), sequence=3)
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert rescue["holder_id"] == str(relay.driver)
+    assert [row.status for row in await rows(relay.sessions, "SELECT status FROM trips")] == ["stranded"]
 
 
 async def test_a_late_log_of_a_suspended_driver_opens_a_rescue(relay: Relay) -> None:

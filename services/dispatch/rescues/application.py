@@ -36,6 +36,17 @@ async def take_work_from(session: AsyncSession, person_ids: Iterable[UUID], now:
     await _open(session, held, freed, now)
 
 
+async def take_work_beyond_clearance(
+    session: AsyncSession, person_ids: Iterable[UUID], now: datetime
+) -> None:
+    """Take the open work from those people whose newest clearance does not reach all of it any more.
+
+    All of it, for a round is driven by one: what still is within their clearance goes with it.
+    """
+    if outside := await queries.find_outside(session, person_ids, now):
+        await take_work_from(session, outside, now)
+
+
 async def open_late(session: AsyncSession, now: datetime) -> int:
     """Open what a late log tells of: goods that a person took over who was suspended by then."""
     people = await queries.list_suspended(session, now - LOOKED_BACK)

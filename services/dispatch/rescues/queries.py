@@ -22,6 +22,23 @@ FIND_HELD = text("""
     ) AS last JOIN load_units USING (load_unit_id)
     WHERE last.leg < 3 AND last.taker_id = ANY(CAST(:person_ids AS uuid[]))
 """)
+# Work in a zone of a class for which its person is not cleared now; a zone not heard of is of the strictest.
+FIND_OUTSIDE = text("""
+    SELECT DISTINCT person_id FROM (
+        SELECT driver_id AS person_id, unnest(zone_ids) AS zone_id FROM trips
+        WHERE status IN ('planned', 'departed') AND driver_id = ANY(CAST(:person_ids AS uuid[]))
+          AND EXISTS (SELECT FROM trip_loads JOIN loads USING (load_id)
+                      WHERE trip_loads.trip_id = trips.trip_id AND is_held AND withdrawn_at IS NULL
+                        AND at_gate_at IS NULL AND delivered_at IS NULL)
+        UNION
+        SELECT holder_id, zone_id
+        FROM unnest(CAST(:load_ids AS uuid[]), CAST(:holder_ids AS uuid[])) AS held (load_id, holder_id)
+        JOIN loads USING (load_id)
+    ) AS work JOIN crew USING (person_id) LEFT JOIN zones USING (zone_id)
+    WHERE coalesce(:now >= CASE zone_class
+        WHEN 'precaution' THEN precaution_until WHEN 'controlled' THEN controlled_until ELSE sealed_until
+    END, true)
+""")
 LIST_SUSPENDED = text("""
     SELECT person_id, sequence FROM crew WHERE is_suspended AND person_id IN (
         SELECT taker_id FROM hand_overs WHERE leg < 3 AND recorded_at > :since
@@ -101,6 +118,19 @@ async def find_held(session: AsyncSession, person_ids: Iterable[UUID]) -> set[tu
     """Return the loads of which some is in these people's hands, each with the holder."""
     rows = await session.execute(FIND_HELD, {"person_ids": sorted(set(person_ids))})
     return {(row.load_id, row.holder_id) for row in rows}
+
+
+async def find_outside(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> set[UUID]:
+    """Return those of these people who have open work in a zone of a class that they are not cleared for."""
+    people = sorted(set(person_ids))
+    held = sorted(await find_held(session, people))
+    given = {
+        "person_ids": people,
+        "load_ids": [load_id for load_id, _ in held],
+        "holder_ids": [holder_id for _, holder_id in held],
+        "now": now,
+    }
+    return set((await session.execute(FIND_OUTSIDE, given)).scalars())
 
 
 async def list_suspended(session: AsyncSession, since: datetime) -> set[UUID]:
