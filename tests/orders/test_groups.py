@@ -1,4 +1,5 @@
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -142,10 +143,23 @@ async def test_a_group_above_its_minimum_locks_with_its_tally_and_never_its_mani
     ]  # fmt: skip
     seen = await read(client, ground, group_id)
     assert (seen["status"], seen["households"], seen["rule"]) == ("locked", 2, domain.RULE)
-    assert seen["seed"] == f"{group_id}:{datetime.now(UTC):%Y-%m-%d}"
+    assert re.fullmatch("[0-9a-f]{32}", seen["seed"])
     left = await value(service_sessions, "SELECT decide_by - locked_at FROM group_orders")
     assert left == timedelta(seconds=30)
     assert await run(service_sessions, application.end_due) == 0
+
+
+async def test_two_groups_locked_at_once_have_seeds_that_nobody_could_know(client, service_sessions) -> None:
+    ground, first, _ = await filled(client, service_sessions)
+    second = await open_group(client, ground, minimum=1)
+    await join(client, ground, second, 0)
+    assert (await read(client, ground, first))["seed"] is None
+    await pass_the_cut_off(service_sessions)
+    assert [await run(service_sessions, application.end_due) for _ in range(2)] == [1, 1]
+    seeds = {(await read(client, ground, group_id))["seed"] for group_id in (first, second)}
+    assert len(seeds) == 2
+    kept = await value(service_sessions, "SELECT string_agg(seed, ' ') FROM group_orders")
+    assert set(kept.split()) == seeds
 
 
 async def test_a_whole_grant_confirms_every_part_with_its_own_lines(client, service_sessions) -> None:
@@ -183,16 +197,16 @@ async def test_a_short_grant_is_shared_to_the_unit_and_every_short_line_is_named
             ]
             assert sum(of_part) == part.quantity
     seed = (await read(client, ground, group_id))["seed"]
-    with_rice, *without = domain.draw(parts, seed=seed, product_id=RICE)
-    full_of_cabbage = set(domain.draw(parts, seed=seed, product_id=CABBAGE)[:2])
-    for order_id, order in zip(parts, seen, strict=True):
+    with_rice, *without = domain.draw(ground.household_ids, seed=seed, product_id=RICE)
+    full_of_cabbage = set(domain.draw(ground.household_ids, seed=seed, product_id=CABBAGE)[:2])
+    for household_id, order in zip(ground.household_ids, seen, strict=True):
         short = {each["params"]["line"]: each["params"] for each in order["refusals"]}
         assert {each["code"] for each in order["refusals"]} <= {"orders.group_short"}
-        assert (1 in short) is (order_id not in full_of_cabbage)
-        assert (2 in short) is (order_id in without)
-        if order_id in without:
+        assert (1 in short) is (household_id not in full_of_cabbage)
+        assert (2 in short) is (household_id in without)
+        if household_id in without:
             assert short[2] == {"line": 2, "product_id": str(RICE), "asked": 1, "available": 0}
-    assert with_rice in parts
+    assert with_rice in ground.household_ids
 
 
 async def test_a_part_that_gets_nothing_is_refused_and_gives_its_quota_and_slot_back(

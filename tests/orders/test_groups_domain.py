@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,8 @@ CABBAGE = new_id()
 
 def ask(*quantities: int) -> list[PartLine]:
     return [
-        PartLine(order_id=new_id(), line=1, product_id=CABBAGE, quantity=quantity) for quantity in quantities
+        PartLine(order_id=new_id(), household_id=new_id(), line=1, product_id=CABBAGE, quantity=quantity)
+        for quantity in quantities
     ]
 
 
@@ -36,9 +37,9 @@ def test_the_floor_is_the_same_for_all_who_ask_for_as_much() -> None:
 
 def test_what_the_floor_leaves_goes_by_draw_one_unit_each() -> None:
     lines = ask(2, 2, 2, 2)
-    first, second, *_ = domain.draw([line.order_id for line in lines], seed="s", product_id=CABBAGE)
+    first, second, *_ = domain.draw([line.household_id for line in lines], seed="s", product_id=CABBAGE)
     shared = domain.share_grants(lines, {CABBAGE: 6}, seed="s")
-    full = {order_id for order_id, (share,) in shared.items() if share.granted == 2}
+    full = {share.line.household_id for (share,) in shared.values() if share.granted == 2}
     assert full == {first, second}
     assert sum(share.missing for (share,) in shared.values()) == 2
 
@@ -48,6 +49,13 @@ def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
     once = domain.draw(ids, seed="a", product_id=CABBAGE)
     assert domain.draw(reversed(ids), seed="a", product_id=CABBAGE) == once
     assert domain.draw(ids, seed="b", product_id=CABBAGE) != once
+
+
+def test_who_joins_anew_under_another_order_draws_the_same_place() -> None:
+    lines = ask(2, 2, 2, 2, 2)
+    first = shares_of(lines, 7)
+    again = [replace(line, order_id=new_id()) for line in lines]
+    assert shares_of(again, 7) == first
 
 
 def test_a_product_that_was_not_granted_at_all_gives_nothing_and_names_the_line() -> None:
@@ -151,8 +159,3 @@ def test_a_group_of_more_products_than_an_event_can_name_ends_without_goods() ->
         households=30, products=451, minimum=30, below=BelowMinimum.SEND, was_extended=False
     )
     assert ending is Ending.TOO_VARIED
-
-
-def test_the_seed_is_the_groups_id_and_the_day_of_its_lock() -> None:
-    group_id = new_id()
-    assert domain.seed_of(group_id, datetime(2022, 4, 5, 23, tzinfo=UTC)) == f"{group_id}:2022-04-05"

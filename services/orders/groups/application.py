@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import token_hex
 from uuid import UUID
 
 import structlog
@@ -28,6 +29,7 @@ ENDED = Counter("groups_ended_total", "Groups by how their cut-off ended", ["end
 
 # Each may have thousands of parts, and all of one are one transaction.
 BATCH = 1
+SEED_BYTES = 16
 REASONS: Mapping[Ending, str] = {
     Ending.CANCEL: "orders.group_below_minimum",
     Ending.TOO_VARIED: "orders.group_too_varied",
@@ -202,7 +204,8 @@ async def _lock(
         tally,
         now=now,
         decide_by=now + policy.decide_within,
-        seed=domain.seed_of(group.group_id, now),
+        # Of the lock's own moment: whoever had known it could have chosen whom to send, or when.
+        seed=token_hex(SEED_BYTES),
         rule=domain.RULE,
         households=households,
     )
@@ -241,7 +244,13 @@ async def _share(
 ) -> None:
     assert group.seed is not None  # noqa: S101 - asked before
     lines = [
-        PartLine(order_id=part.order_id, line=line.line, product_id=line.product_id, quantity=line.quantity)
+        PartLine(
+            order_id=part.order_id,
+            household_id=part.household_id,
+            line=line.line,
+            product_id=line.product_id,
+            quantity=line.quantity,
+        )
         for part in parts
         for line in part.lines
     ]

@@ -3,7 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from itertools import chain
@@ -50,6 +50,7 @@ class PartLine:
     """What one household's part of a group asks of one product; a part has one line for each product."""
 
     order_id: UUID
+    household_id: UUID
     line: int
     product_id: UUID
     quantity: int
@@ -101,11 +102,6 @@ def find_cut_off_faults(
     return faults
 
 
-def seed_of(group_id: UUID, locked_at: datetime) -> str:
-    """Return the seed of the group's draw, published with its lock: the group's id and the day in UTC."""
-    return f"{group_id}:{locked_at.astimezone(UTC):%Y-%m-%d}"
-
-
 def give(
     shares: Mapping[UUID, Sequence[Share]], grants: Iterable[Grant]
 ) -> Mapping[UUID, tuple[GivenLine, ...]]:
@@ -138,10 +134,18 @@ def failures_of(shares: Iterable[Share]) -> tuple[LineFailure, ...]:
     )
 
 
-def draw(order_ids: Iterable[UUID], *, seed: str, product_id: UUID) -> list[UUID]:
-    """Return the order of the draw: by SHA-256 of the published seed, the product and the order's id."""
+def draw(household_ids: Iterable[UUID], *, seed: str, product_id: UUID) -> list[UUID]:
+    """Return the order of the draw: by SHA-256 of the published seed, the product and the household's id.
+
+    The seed comes to be when the group locks: nobody knows a place before. A household's id, unlike its
+    part's, cannot be had anew by taking back and joining until its place is a good one.
+    """
+
     # A hash rather than a generator's state: any household can check its own place with a calculator.
-    return sorted(order_ids, key=lambda order_id: sha256(f"{seed}:{product_id}:{order_id}".encode()).digest())
+    def place_of(household_id: UUID) -> bytes:
+        return sha256(f"{seed}:{product_id}:{household_id}".encode()).digest()
+
+    return sorted(household_ids, key=place_of)
 
 
 def share_grants(
@@ -183,10 +187,10 @@ def _take(parts: deque[GivenLine], share: Share) -> Iterable[GivenLine]:
 def _share_product(asking: Sequence[PartLine], granted: int, *, seed: str) -> Iterable[Share]:
     floor = _highest_floor([line.quantity for line in asking], granted)
     left = granted - sum(min(line.quantity, floor) for line in asking)
-    hungry = {line.order_id for line in asking if line.quantity > floor}
+    hungry = {line.household_id for line in asking if line.quantity > floor}
     lucky = set(draw(hungry, seed=seed, product_id=asking[0].product_id)[:left])
     for line in asking:
-        yield Share(line, min(line.quantity, floor) + (line.order_id in lucky))
+        yield Share(line, min(line.quantity, floor) + (line.household_id in lucky))
 
 
 def _highest_floor(quantities: Sequence[int], granted: int) -> int:

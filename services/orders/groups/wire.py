@@ -71,7 +71,8 @@ class GrantView(BaseModel):
 class GroupView(BaseModel):
     """A group as it stands: how many take part and what all want together, never who wants what.
 
-    With the lock come the seed and the rule by which what is short is shared.
+    With the lock come the seed, drawn at that moment, and the rule by which what is short is shared: each
+    unit that the equal floor leaves goes to the next household by SHA-256 of `seed:product_id:household_id`.
     """
 
     group_id: UUID
