@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +23,9 @@ from services.contracts.orders import (
 )
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
+
+# A device that is lost takes its log along: without the last leg such goods would be promised for ever.
+LEAVING: Final = frozenset({Leg.PICK_UP, Leg.DOOR})
 
 
 async def on_order_placed(
@@ -55,7 +59,7 @@ async def on_order_released(
 async def on_load_handed_over(
     session: AsyncSession, arrivals: Sequence[Arrived[LoadHandedOver]], now: datetime
 ) -> None:
-    """Let goods leave the shelves with the first baton; the later ones change no stock."""
+    """Let goods leave the shelves with the first baton; what is at its door has left, though nobody told."""
     loads = [
         HandOver(
             load_id=arrived.event.load_id,
@@ -64,7 +68,7 @@ async def on_load_handed_over(
             occurred_at=arrived.event.occurred_at,
         )
         for arrived in arrivals
-        if arrived.event.leg is Leg.PICK_UP
+        if arrived.event.leg in LEAVING
     ]
     if loads:
         await endings.hand_over(session, loads, now)

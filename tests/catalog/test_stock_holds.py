@@ -212,14 +212,17 @@ async def make_committed(service_sessions, town, quantity=4):
     return placed.order_id, given
 
 
-async def test_only_the_first_baton_takes_goods_off_the_shelf_and_only_once(service_sessions, town) -> None:
+@pytest.mark.parametrize("legs", [(Leg.PICK_UP, Leg.GATE, Leg.DOOR), (Leg.DOOR, Leg.PICK_UP)])
+async def test_goods_leave_the_shelf_once_with_the_first_baton_or_at_the_latest_at_the_door(
+    service_sessions, town, legs
+) -> None:
     order_id, _ = await make_committed(service_sessions, town)
-    for leg in (Leg.GATE, Leg.DOOR):
-        await goods.tell(service_sessions, make_handed_over(order_id, town.outlet_id, leg=leg))
+    await goods.tell(service_sessions, make_handed_over(order_id, town.outlet_id, leg=Leg.GATE))
     assert await goods.read_shelf(service_sessions, town.offer_id) == (10, 4)
-    for _ in range(2):
-        await goods.tell(service_sessions, make_handed_over(order_id, town.outlet_id))
+    for leg in (*legs, *legs):
+        await goods.tell(service_sessions, make_handed_over(order_id, town.outlet_id, leg=leg))
         assert await goods.read_shelf(service_sessions, town.offer_id) == (6, 0)
+    assert await goods.read_status(service_sessions, order_id) == "handed_over"
 
 
 async def test_a_hand_over_of_another_outlet_leaves_this_one_alone(service_sessions, town) -> None:
