@@ -8,7 +8,17 @@ from services.dispatch import solving
 from services.dispatch.plans import application
 from services.kit import database
 from services.kit.ids import new_id
-from tests.dispatch.builders import HOUR, NOW, make_cleared, make_pass, make_suspended, rows, said, tell
+from tests.dispatch.builders import (
+    HOUR,
+    NOW,
+    make_cleared,
+    make_pass,
+    make_slot,
+    make_suspended,
+    rows,
+    said,
+    tell,
+)
 from tests.dispatch.towns import make_town, solve_here
 from tests.serving import headers
 
@@ -238,6 +248,43 @@ async def test_a_plan_anew_that_comes_too_late_has_failed_with_its_reason(client
 
     assert (await plans(town))[0][1:4] == ("failed", "driver_suspended", "dispatch.plan_outdated")
     assert await held(town) == []
+
+
+async def test_a_plan_anew_whose_departure_has_passed_is_made_anew_while_the_slot_lasts(
+    client, service_sessions
+):
+    town = await make_town(client, service_sessions, drivers=1)
+    await town.committed()
+    await suspend(town, town.drivers[0])
+    assert await solving.solve_next(service_sessions, solve_here)
+    await tell(service_sessions, make_cleared(new_id()))
+
+    async with service_sessions.begin() as session:
+        assert await application.commit_automatic(session, NOW + 3.95 * HOUR) == 1
+
+    late, again = sorted(await plans(town), key=lambda plan: plan.plan_id)
+    assert (late.status, late.failure) == ("failed", "dispatch.plan_outdated")
+    assert (again.status, sorted(again.load_ids)) == ("requested", await town.load_ids())
+
+
+async def test_what_a_plan_anew_has_no_driver_for_is_planned_once_more(client, service_sessions):
+    slot = make_slot(ends_at=NOW + 2.3 * HOUR)
+    town = await make_town(
+        client, service_sessions, orders=2, vehicles=2, drivers=2, grams=400_000, slots=[slot]
+    )
+    plan_id = await town.plan()
+    assert (await town.commit(plan_id)).status_code == 200
+    async with service_sessions.begin() as session:
+        await session.execute(text("UPDATE crew SET is_suspended = true"))
+        await application.release_driver(session, town.drivers, await database.now(session))
+    await tell(service_sessions, make_cleared(new_id()))
+    assert await solving.solve_next(service_sessions, solve_here)
+    async with service_sessions.begin() as session:
+        assert await application.commit_automatic(session, NOW) == 1
+
+    done, again = sorted(await plans(town), key=lambda plan: plan.plan_id)
+    assert (done.status, again.status) == ("committed", "requested")
+    assert sorted(await held(town) + again.load_ids) == await town.load_ids()
 
 
 async def test_what_a_suspended_driver_has_on_board_is_to_be_rescued(client, service_sessions):

@@ -107,16 +107,22 @@ async def fail_plan(session: AsyncSession, plan_id: UUID, attempt: int, code: st
 
 
 async def commit_automatic(session: AsyncSession, now: datetime) -> int:
-    """Commit a plan that nobody needs to look at; without a driver it is tried again until it is outdated."""
+    """Commit a plan that nobody needs to look at; without a driver it is tried again until it is outdated.
+
+    What it could not take along, or was outdated for, is planned anew while the slot lasts.
+    """
     plan_id = await queries.claim_automatic(session, now, every=AUTOMATIC_EVERY)
     if plan_id is None:
         return 0
     try:
-        await commitment.commit_plan(session, plan_id, chosen={}, now=now)
+        is_left = bool((await commitment.commit_plan(session, plan_id, chosen={}, now=now)).uncommitted)
     except Problem as problem:
         log.info("plan.uncommitted", plan_id=str(plan_id), code=problem.code)
+        is_left = problem.code == commitment.OUTDATED
         if problem.code != commitment.NO_DRIVER:
             await queries.mark_failed(session, plan_id, problem.code)
+    if is_left:
+        await _ask_anew(session, plan_id, now)
     return 1
 
 
@@ -147,6 +153,23 @@ async def release_driver(session: AsyncSession, person_ids: Iterable[UUID], now:
                 now=now,
             )
     return released
+
+
+async def _ask_anew(session: AsyncSession, plan_id: UUID, now: datetime) -> None:
+    plan = await queries.find_plan(session, plan_id)
+    assert plan is not None  # noqa: S101 - claimed before
+    windows = await queries.find_windows(session, plan.slot_ids)
+    open_slots = [slot_id for slot_id, window in windows.items() if window.ends_at > now]
+    if pool := await queries.list_pool(session, open_slots, plan.load_ids):
+        await _ask(
+            session,
+            incident_id=plan.incident_id,
+            slot_ids=open_slots,
+            zone_ids=plan.zone_ids,
+            load_ids=[load.load_id for load in pool],
+            seconds=plan.seconds,
+            now=now,
+        )
 
 
 async def _ask(  # noqa: PLR0913 - the row of a plan

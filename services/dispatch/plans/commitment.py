@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 COMMITTED = Counter("trips_committed_total", "Trips that were given a driver by a plan")
 NO_DRIVER: Final = trips_domain.NO_DRIVER
+OUTDATED: Final = "dispatch.plan_outdated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ async def commit_plan(
 
 def outdated(faults: Sequence[Fault]) -> Conflict:
     """Return the refusal of a plan whose loads, vehicles or passes have changed since it was made."""
-    return Conflict("dispatch.plan_outdated", "What the plan was made from has changed", faults=faults)
+    return Conflict(OUTDATED, "What the plan was made from has changed", faults=faults)
 
 
 async def _hold_ready(session: AsyncSession, plan_id: UUID) -> None:
