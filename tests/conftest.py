@@ -29,8 +29,8 @@ def postgres() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="baton-test-") as folder:
         Path(folder).chmod(0o755)
-        with postgres_part.running(Path(folder) / "postgres") as url:
-            yield url
+        with postgres_part.running(Path(folder) / "postgres") as cluster:
+            yield cluster.url
 
 
 @pytest.fixture(scope="session")

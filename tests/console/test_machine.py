@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 
 import asyncpg
+import httpx
 import jwt
 import psutil
 import pytest
 
 from services.console.machine import databases, folder, keys, processes
-from services.console.machine.folder import FolderUnusable
+from services.console.machine.folder import Folder, FolderUnusable
 from services.console.machine.processes import Child, ProcessFailed
 from services.console.parts import postgres
+from services.console.scenarios import village
+from services.console.scenarios.voices import Voices
 from services.contracts.access import Role
 from services.kit.http.tokens import TokenReader, TokenRefused
 from services.kit.ids import new_id
@@ -82,7 +85,10 @@ async def test_a_service_cannot_connect_to_the_database_of_another(postgres: str
 
 def make_child(tmp_path: Path, *words: str) -> Child:
     return Child(
-        name="lamp", words=words, environment={}, log=tmp_path / "lamp.log", ready_url="http://127.0.0.1:9/"
+        name="lamp",
+        command=[sys.executable, "-m", "services.console", *words],
+        log=tmp_path / "lamp.log",
+        ready_url="http://127.0.0.1:9/",
     )
 
 
@@ -141,6 +147,12 @@ def test_the_databases_of_a_run_can_be_found_by_an_operator(tmp_path: Path) -> N
     with folder.opened(tmp_path) as home:
         home.databases.write_text(json.dumps({"orders": "postgresql://there"}))
         assert folder.database_url_of("orders", tmp_path) == "postgresql://there"
+
+
+async def test_a_village_that_was_loaded_half_is_told(tmp_path: Path) -> None:
+    (tmp_path / "village.loading").touch()
+    with pytest.raises(FolderUnusable, match="delete that folder and start again"):
+        await village.load(Voices(httpx.AsyncClient(), tmp_path), Folder(tmp_path), print)
 
 
 def test_a_half_written_cluster_is_told_and_left_as_it_is(tmp_path: Path) -> None:

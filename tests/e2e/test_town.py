@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from services.console.machine import running
+from services.console.machine import processes, running
+from services.console.machine.databases import SERVICES
 from services.console.machine.running import Plan, Running
 from services.console.parts.ports import free_port
 from services.console.scenarios import case as cases
@@ -74,6 +76,7 @@ def start(folder: Path, port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "services.console", "run", "--port", str(port), "--data", str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"},
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -110,10 +113,47 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
         assert "processes that a killed run had left" in said
         assert "the village of the last run goes on" in said
         assert client.get(f"/v1/orders/{order_id}").json()["status"] == "confirmed"
+        for service in SERVICES:
+            assert client.get(f"/v1/openapi/{service}.json").json()["info"]["title"] == service
 
-    again.send_signal(signal.SIGINT)
-    assert "stopping" in again.communicate(timeout=60)[0]
+        for name in ("envoy", "postgres"):
+            first_of(data, name).kill()
+        wait_for_order(client, order_id)
+
+    # What Ctrl-C at a terminal does: everyone of the group is told, and only the runner is in it.
+    os.killpg(again.pid, signal.SIGINT)
+    said = again.communicate(timeout=60)[0]
+    assert "Envoy had died and was started again" in said
+    assert "PostgreSQL had died and was started again" in said
+    assert said.rstrip().endswith("stopping")
     assert again.returncode == 0
+    assert [process for process in psutil.process_iter() if belongs(process, data)] == []
+
+
+def belongs(process: psutil.Process, data: Path) -> bool:
+    try:
+        return process.environ().get(processes.MARK) == str(data)
+    except psutil.Error:
+        return False
+
+
+def first_of(data: Path, name: str) -> psutil.Process:
+    """Return the oldest process of a run with this name: of PostgreSQL, the one that owns the others."""
+    found = [
+        process for process in psutil.process_iter() if belongs(process, data) and process.name() == name
+    ]
+    return min(found, key=lambda process: process.create_time())
+
+
+def wait_for_order(client: httpx.Client, order_id: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if client.get(f"/v1/orders/{order_id}").status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            continue
+    raise AssertionError("the gateway did not come back")
 
 
 def order_something(client: httpx.Client) -> str:

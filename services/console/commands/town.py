@@ -46,14 +46,15 @@ def run(
     plan = Plan(path=data or folder.default_path(), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
     if data is None:
         folder.link_default(plan.path)
-    with _told(), _until_stopped() as stopped, running.running(plan, _teller()) as up:
+    with _told(), running.running(plan, _teller()) as up:
         asyncio.run(_load_village(up))
         console.print(village.welcome(up.gateway, up.folder), soft_wrap=True)
-        while not stopped():
-            for name in up.revive():
-                console.print(f"[yellow]{name} had died and was started again[/]")
-            time.sleep(LOOKS_EVERY)
-        console.print("stopping")
+        try:
+            while True:
+                _revive(up)
+                time.sleep(LOOKS_EVERY)
+        except KeyboardInterrupt:
+            console.print("stopping")
 
 
 def demo(
@@ -89,9 +90,13 @@ async def _play(up: Running, case: cases.Case, bus: str) -> report.Report:
 
 async def _keep_reviving(up: Running) -> None:
     while True:
-        for name in up.revive():
-            console.print(f"[yellow]{name} had died and was started again[/]")
+        _revive(up)
         await asyncio.sleep(LOOKS_EVERY)
+
+
+def _revive(up: Running) -> None:
+    for name in up.revive():
+        console.print(f"[yellow]{name} had died and was started again[/]")
 
 
 def _teller() -> Callable[[str], None]:
@@ -105,23 +110,19 @@ def _teller() -> Callable[[str], None]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Say what went wrong in one line, not in a stack."""
+    """Say what went wrong in one line, not in a stack; a signal unwinds everything once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         yield
     except (*FAILURES, SetUpFailed, Refused, NotInTime) as error:
         raise SystemExit(f"baton: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit("baton: stopped before everything was up") from None
 
 
-@contextmanager
-def _until_stopped() -> Iterator[Callable[[], bool]]:
-    asked = []
-
-    def stop(number: int, _frame: object) -> None:
-        asked.append(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt(_number: int, _frame: object) -> None:
+    # Whoever is impatient and presses again shall not leave half of it running.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -2,9 +2,8 @@
 
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +27,11 @@ class Child:
     """One process: how it is started, where it writes, where it says that it is ready."""
 
     name: str
-    words: tuple[str, ...]
-    environment: Mapping[str, str]
+    command: Sequence[str]
     log: Path
-    ready_url: str
+    # None: whoever needs it asks for itself.
+    ready_url: str | None
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: list[float] = field(default_factory=list)
 
@@ -40,7 +40,7 @@ class Child:
         self.started_at.append(time.monotonic())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.console", *self.words],
+                self.command,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -55,6 +55,8 @@ class Child:
 
     def is_ready(self) -> bool:
         """Ask it."""
+        if self.ready_url is None:
+            return True
         try:
             answer = httpx.get(self.ready_url, timeout=2, trust_env=False)
         except httpx.TransportError:

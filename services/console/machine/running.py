@@ -3,8 +3,9 @@
 import asyncio
 import json
 import logging
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from services.console.machine.folder import Folder
 from services.console.machine.processes import Child
 from services.console.parts import envoy, kafka, postgres
 from services.console.parts.ports import free_port
+from services.console.parts.postgres import Cluster
 from services.kit.bus import choose
 
 TOPICS = databases.SERVICES
@@ -40,15 +42,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A run that is up: where its gateway is, and its children."""
+    """A run that is up: where its gateway is, its database server and its processes."""
 
     gateway: str
     folder: Folder
+    cluster: Cluster
     children: tuple[Child, ...]
 
     def revive(self) -> list[str]:
-        """Start again what has died; return its names."""
-        return processes.revive(self.children)
+        """Start again what has died and return its names; raise `ProcessFailed` where one keeps dying."""
+        revived = processes.revive(self.children)
+        if self.cluster.has_died():
+            self.cluster.start()
+            revived.append("PostgreSQL")
+        return revived
 
 
 @contextmanager
@@ -64,23 +71,36 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
         keys.make(home.keys)
 
         started = time.monotonic()
-        administrator = stack.enter_context(postgres.running(home.path / "postgres"))
-        urls = asyncio.run(databases.prepare(administrator, home.keys))
+        cluster = stack.enter_context(postgres.running(home.path / "postgres"))
+        urls = asyncio.run(databases.prepare(cluster.url, home.keys))
         _write_urls(home, urls, stack)
         tell(f"PostgreSQL is up, tables are current ({time.monotonic() - started:.1f} s)")
 
-        bus_url = _start_bus(plan, home, urls, stack, tell)
-        children = _children(home, urls, bus_url, plan)
-        stack.callback(processes.stop_all, children)
-        for child in children:
-            child.start()
-        processes.wait_until_ready(children)
-        tell(f"4 services and their 4 workers are up ({time.monotonic() - started:.1f} s)")
+        bus_url, broker = _start_bus(plan, home, urls, stack)
+        tell(f"the bus is up: {plan.bus} ({time.monotonic() - started:.1f} s)")
 
-        gateway = stack.enter_context(envoy.running(_gateway(plan, home, children), home.path / "gateway.d"))
-        home.address.write_text(gateway)
+        ports = {service: free_port() for service in databases.SERVICES}
+        services = _services(home, urls, bus_url, ports, plan)
+        gateway = _gateway(plan, home, ports)
+        edge = Child(
+            name="Envoy",
+            command=envoy.command(gateway, home.path / "gateway.d"),
+            log=home.logs / "envoy.log",
+            ready_url=envoy.ready_url(gateway),
+        )
+        _start([*services, edge], stack)
+        tell(f"4 services, their 4 workers and the gateway are up ({time.monotonic() - started:.1f} s)")
+        address = envoy.address_of(gateway)
+        home.address.write_text(address)
         stack.callback(home.address.unlink, missing_ok=True)
-        yield Running(gateway, home, children)
+        yield Running(address, home, cluster, (*broker, *services, edge))
+
+
+def _start(children: Sequence[Child], stack: ExitStack) -> None:
+    stack.callback(processes.stop_all, children)
+    for child in children:
+        child.start()
+    processes.wait_until_ready(children)
 
 
 def _write_urls(home: Folder, urls: Mapping[str, str], stack: ExitStack) -> None:
@@ -89,62 +109,65 @@ def _write_urls(home: Folder, urls: Mapping[str, str], stack: ExitStack) -> None
     stack.callback(home.databases.unlink, missing_ok=True)
 
 
-def _start_bus(plan: Plan, home: Folder, urls: Mapping[str, str], stack: ExitStack, tell: Tell) -> str:
-    started = time.monotonic()
-    # The client tells of every try while the broker is starting; whether it came up is told below.
+def _start_bus(
+    plan: Plan, home: Folder, urls: Mapping[str, str], stack: ExitStack
+) -> tuple[str, list[Child]]:
+    broker: list[Child] = []
+    # The client tells of every try while the broker is starting; whether it came up is told by the caller.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if plan.bus == "postgres":
         url = urls[databases.BUS]
+    elif plan.kafka_bootstrap:
+        url = f"kafka://{plan.kafka_bootstrap}"
     else:
-        address = plan.kafka_bootstrap or stack.enter_context(kafka.running(home.path / "kafka"))
+        address, command = kafka.prepare(home.path / "kafka")
+        broker = [Child(name="Kafka", command=command, log=home.logs / "kafka.log", ready_url=None)]
+        _start(broker, stack)
         url = f"kafka://{address}"
     asyncio.run(choose.bus_from(url).make_topics(TOPICS, within=BUS_READY_WITHIN))
-    tell(f"the bus is up: {plan.bus} ({time.monotonic() - started:.1f} s)")
-    return url
+    return url, broker
 
 
-def _children(home: Folder, urls: Mapping[str, str], bus_url: str, plan: Plan) -> tuple[Child, ...]:
-    return tuple(
-        _child(home, service, verb, database_url=urls[service], bus_url=bus_url, plan=plan)
-        for service in databases.SERVICES
-        for verb in ("serve", "work")
-    )
+def _services(
+    home: Folder, urls: Mapping[str, str], bus_url: str, ports: Mapping[str, int], plan: Plan
+) -> list[Child]:
+    shared = {
+        "BATON_BUS_URL": bus_url,
+        "BATON_TOKEN_KEYS": str(home.keys / "jwks.json"),
+        "BATON_MASTER_KEY": str(home.keys / "master.key"),
+        "BATON_POOL_SIZE": str(POOL_SIZE),
+        "BATON_DRAIN_SECONDS": str(plan.drain_seconds),
+    }
+    children = []
+    for service, port in ports.items():
+        own = {**shared, "BATON_DATABASE_URL": urls[service], "BATON_PORT": str(port)}
+        children += [
+            _service(home, service, "serve", {**own, "BATON_METRICS_PORT": str(free_port())}, ready_at=port),
+            _service(home, service, "work", own, ready_at=None),
+        ]
+    return children
 
 
-def _child(  # noqa: PLR0913 - the facts of one process
-    home: Folder, service: str, verb: str, *, database_url: str, bus_url: str, plan: Plan
+def _service(
+    home: Folder, service: str, verb: str, environment: Mapping[str, str], *, ready_at: int | None
 ) -> Child:
-    port, metrics_port = free_port(), free_port()
-    asked = port if verb == "serve" else metrics_port
+    # A worker has no other port than that of its probes.
+    port = ready_at or free_port()
     return Child(
         name=f"{service} ({'API' if verb == 'serve' else 'worker'})",
-        words=(verb, service),
-        environment={
-            "BATON_DATABASE_URL": database_url,
-            "BATON_BUS_URL": bus_url,
-            "BATON_TOKEN_KEYS": str(home.keys / "jwks.json"),
-            "BATON_MASTER_KEY": str(home.keys / "master.key"),
-            "BATON_PORT": str(port),
-            "BATON_METRICS_PORT": str(metrics_port),
-            "BATON_POOL_SIZE": str(POOL_SIZE),
-            "BATON_DRAIN_SECONDS": str(plan.drain_seconds),
-        },
+        command=[sys.executable, "-m", "services.console", verb, service],
+        environment={"BATON_METRICS_PORT": str(port), **environment},
         log=home.logs / f"{service}-{verb}.log",
-        ready_url=f"http://{LOOPBACK}:{asked}/readyz",
+        ready_url=f"http://{LOOPBACK}:{port}/readyz",
     )
 
 
-def _gateway(plan: Plan, home: Folder, children: tuple[Child, ...]) -> config.Config:
-    upstreams = {
-        child.words[1]: (LOOPBACK, int(child.environment["BATON_PORT"]))
-        for child in children
-        if child.words[0] == "serve"
-    }
+def _gateway(plan: Plan, home: Folder, ports: Mapping[str, int]) -> config.Config:
     return config.render(
         table.load(),
         listen=(LOOPBACK, plan.port),
         admin_port=free_port(),
-        upstreams=upstreams,
+        upstreams={service: (LOOPBACK, port) for service, port in ports.items()},
         keys=keys.public_set(home.keys),
         issuer=keys.ISSUER,
         audience=keys.AUDIENCE,

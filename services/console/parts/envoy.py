@@ -42,6 +42,26 @@ def check(config: Mapping[str, Any], folder: Path) -> None:
         raise EnvoyFailed(f"Envoy refuses its configuration: {done.stderr.strip()}")
 
 
+def command(config: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write `config` into `folder` and return the command that runs Envoy by it."""
+    # No shared memory between processes: two gateways on one machine must not know of each other.
+    words = ["--disable-hot-restart", "--log-level", "warning", "-c", str(_write(config, folder))]
+    return [str(find_binary()), *words]
+
+
+def address_of(config: Mapping[str, Any]) -> str:
+    """Return the address that callers use."""
+    listener = config["static_resources"]["listeners"][0]
+    host, port = _place(listener["address"])
+    scheme = "https" if "transport_socket" in listener["filter_chains"][0] else "http"
+    return f"{scheme}://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+
+
+def ready_url(config: Mapping[str, Any]) -> str:
+    """Return where Envoy's administration says that it is ready."""
+    return f"http://127.0.0.1:{_place(config['admin']['address'])[1]}/ready"
+
+
 @contextmanager
 def running(config: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Run Envoy with `config`, its files in `folder`; yield the address it answers on, once it does.
@@ -53,18 +73,15 @@ def running(config: Mapping[str, Any], folder: Path) -> Iterator[str]:
     for host, port in places:
         require_free(host, port)
 
-    # No shared memory between processes: two gateways on one machine must not know of each other.
-    words = ["--disable-hot-restart", "--log-level", "warning", "-c", str(_write(config, folder))]
     log = folder / "envoy.log"
+    words = command(config, folder)
     with log.open("wb") as output:
         envoy = subprocess.Popen(
-            [find_binary(), *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        _wait_until_ready(envoy, places[1][1], log)
-        host, port = places[0]
-        scheme = "https" if "transport_socket" in listener["filter_chains"][0] else "http"
-        yield f"{scheme}://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+        _wait_until_ready(envoy, ready_url(config), log)
+        yield address_of(config)
     finally:
         ended = envoy.poll()
         envoy.terminate()
@@ -100,17 +117,14 @@ def require_free(host: str, port: int) -> None:
             raise EnvoyFailed(f"the gateway cannot have {host}:{port}: {error.strerror}") from error
 
 
-def _wait_until_ready(envoy: subprocess.Popen[bytes], admin: int, log: Path) -> None:
+def _wait_until_ready(envoy: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + START_WITHIN
     while time.monotonic() < deadline:
         if envoy.poll() is not None:
             said = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise EnvoyFailed(f"Envoy did not start ({envoy.returncode}): {' '.join(said)}")
         try:
-            if (
-                httpx.get(f"http://127.0.0.1:{admin}/ready", timeout=1, trust_env=False).status_code
-                == httpx.codes.OK
-            ):
+            if httpx.get(url, timeout=1, trust_env=False).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             pass

@@ -63,9 +63,8 @@ def find_jars(repository: Path | None = None) -> list[Path]:
     return jars
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Run a broker that keeps its data in `folder`; yield its address, which may need seconds to answer."""
+def prepare(folder: Path) -> tuple[str, list[str]]:
+    """Make a broker's folder where it is missing; return its address and the command that starts it."""
     folder.mkdir(parents=True, exist_ok=True)
     jars = ":".join(str(jar) for jar in find_jars())
     port = free_port()
@@ -79,14 +78,20 @@ def running(folder: Path) -> Iterator[str]:
         cluster = made.stdout.split()[-1]
         subprocess.run([*tool, "format", "--standalone", "-t", cluster, "-c", settings],
                        capture_output=True, check=True)  # fmt: skip
+    command = [*java[:1], "-Xms256m", "-Xmx512m", *java[1:], "kafka.Kafka", str(settings)]
+    return f"127.0.0.1:{port}", command
 
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Run a broker that keeps its data in `folder`; yield its address, which may need seconds to answer."""
+    address, command = prepare(folder)
     with (folder / "kafka.log").open("ab") as log:
         broker = subprocess.Popen(
-            [*java[:1], "-Xms256m", "-Xmx512m", *java[1:], "kafka.Kafka", settings],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     try:
-        yield f"127.0.0.1:{port}"
+        yield address
     finally:
         ended = broker.poll()
         broker.terminate()

@@ -7,8 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
+
+import psutil
 
 from services.console.parts.ports import free_port
 
@@ -20,31 +23,68 @@ class PostgresFailed(Exception):
     """PostgreSQL did not do what was asked; the message carries its own words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster of a folder, on a port of loopback."""
+
+    folder: Path
+    home: Path
+    user: str | None
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Return its administrator's address."""
+        password = (self.folder / "password").read_text()
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def data(self) -> Path:
+        """Return where the cluster itself lies."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, also after it was killed; raise `PostgresFailed` if the port is taken."""
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {self.port}"
+            f" -c max_connections={CONNECTIONS}"
+        )
+        words = ("start", "-w", "-s", "-D", self.data, "-l", self.data / "server.log", "-o", options)
+        _call(self.home, self.user, "pg_ctl", *words)
+
+    def has_died(self) -> bool:
+        """Say whether its first process is gone."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return True
+        return not psutil.pid_exists(pid)
+
+    def stop(self) -> None:
+        """Stop it; clients are told, and what was committed is there the next time."""
+        if not self.has_died():
+            _call(self.home, self.user, "pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", self.data)
+
+
 @contextmanager
-def running(folder: Path, *, port: int | None = None) -> Iterator[str]:
-    """Run a cluster in `folder` (made if absent, kept afterwards); yield its administrator's address.
+def running(folder: Path, *, port: int | None = None) -> Iterator[Cluster]:
+    """Run a cluster in `folder`, made if absent and kept afterwards.
 
     Raises `PostgresFailed` if the port is taken or the folder is not a whole cluster.
     """
     user = _system_user()
-    home = _readable_install(folder, user)
-    data = folder / "data"
-    if not data.exists():
-        _make_cluster(home, folder, user)
-    elif not (data / "PG_VERSION").exists():
-        raise PostgresFailed(f"{data} is only half written: delete the folder {folder} and start again")
-
-    port = port or free_port()
-    options = (
-        f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
-        f" -c max_connections={CONNECTIONS}"
-    )
-    log = data / "server.log"
-    _call(home, user, "pg_ctl", "start", "-w", "-s", "-D", data, "-l", log, "-o", options)
+    cluster = Cluster(folder, _readable_install(folder, user), user, port or free_port())
+    if not cluster.data.exists():
+        _make_cluster(cluster.home, folder, user)
+    elif not (cluster.data / "PG_VERSION").exists():
+        raise PostgresFailed(
+            f"{cluster.data} is only half written: delete the folder {folder} and start again"
+        )
+    cluster.start()
     try:
-        yield f"postgresql://postgres:{(folder / 'password').read_text()}@127.0.0.1:{port}/postgres"
+        yield cluster
     finally:
-        _call(home, user, "pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", data)
+        cluster.stop()
 
 
 def _make_cluster(home: Path, folder: Path, user: str | None) -> None:

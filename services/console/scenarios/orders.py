@@ -11,6 +11,7 @@ from typing import Any
 from services.console.scenarios.case import Item
 from services.console.scenarios.town import Town, each
 from services.console.scenarios.voices import Refused
+from services.console.scenarios.zone import NotInTime
 from services.contracts.access import Role
 from services.contracts.values import OutletKind
 
@@ -80,7 +81,7 @@ async def wait_until_decided(town: Town, order_ids: Sequence[str]) -> list[Item]
         decided += [order for order in seen if order["status"] != "placed"]
         waiting = [order["order_id"] for order in seen if order["status"] == "placed"]
         if waiting and asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"{len(waiting)} orders have no decision, the first is {waiting[0]}")
+            raise NotInTime(f"{len(waiting)} orders have no decision, the first is {waiting[0]}")
     return decided
 
 

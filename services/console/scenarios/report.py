@@ -19,7 +19,7 @@ METRES_A_KILOMETRE = 1000
 Report = dict[str, Any]
 
 
-async def gather(town: Town, zone: Item, day: Day, *, bus: str) -> Report:
+async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | None = None) -> Report:
     """Return the report of a zone's incident; its keys are an interface of their own."""
     incident = f"/v1/incidents/{zone['incident_id']}"
     ordered = await town.commander.get(f"{incident}/report")
@@ -58,12 +58,13 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str) -> Report:
         "rescued": carried["rescued"],
         "unreached_households": len(ordered["unreached_household_ids"]),
         "undelivered": ordered["undelivered"],
+        "failure": failure,
     }
 
 
 def find_failures(report: Report) -> list[str]:
     """Return why a report is no success: an accepted order without its door, a household nobody reached."""
-    failures = []
+    failures = [report["failure"]] if report["failure"] else []
     if report["undelivered"]:
         failures.append(f"{len(report['undelivered'])} accepted orders did not reach their door")
     if report["orders"]["delivered"] != report["orders"]["confirmed"]:
@@ -93,6 +94,8 @@ def _worded(value: Any) -> str:
     match value:
         case dict():
             return ", ".join(f"{name} {_worded(inner)}" for name, inner in value.items()) or "none"
+        case None:
+            return "none"
         case list():
             return f"{len(value)}: {', '.join(map(str, value[:5]))}" if value else "none"
         case float():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.console.machine.folder import Folder
+from services.console.machine.folder import Folder, FolderUnusable
 from services.console.scenarios import case as cases
 from services.console.scenarios import goods, people, town, zone
 from services.console.scenarios.case import Item
@@ -33,14 +33,21 @@ class Shown:
 
 async def load(voices: Voices, home: Folder, tell: Tell) -> None:
     """Load the village into a fresh folder; in one that has it, renew what has run out meanwhile."""
-    kept = home.path / "village.json"
+    kept, loading = home.path / "village.json", home.path / "village.loading"
+    if loading.exists():
+        raise FolderUnusable(
+            f"a run was ended while it loaded its village into {home.path}:"
+            " delete that folder and start again"
+        )
     if kept.exists():
         shown = Shown(**json.loads(kept.read_text()))
         await _renew(voices, shown)
         tell("the village of the last run goes on")
     else:
+        loading.touch()
         shown = await _found(voices)
         kept.write_text(json.dumps(asdict(shown)))
+        loading.unlink()
         tell("a small village is loaded and its zone is open")
     _write_tokens(voices, home, shown)
     await _write_variables(voices, home, shown)

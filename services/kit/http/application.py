@@ -47,7 +47,8 @@ def create(
         lifespan=_lifespan_of(engine, background),
         docs_url=None,
         redoc_url=None,
-        openapi_url=f"/v1/openapi/{title}.json",
+        # The gateway shows it at /v1/openapi/<service>.json, in development only.
+        openapi_url="/openapi.json",
         responses=REFUSALS,
     )
     app.state.settings = settings
