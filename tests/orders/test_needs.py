@@ -34,9 +34,9 @@ def hotline(town, key="k"):
     return headers("hotline", key=key, zone_ids=[town.town_id], subject="hotline-1")
 
 
-async def finish(client, town, incident_id):
+async def finish(client, town, incident_id, **given):
     return await client.post(
-        f"/v1/incidents/{incident_id}/closure", json={}, headers=town.commander(key=str(new_id()))
+        f"/v1/incidents/{incident_id}/closure", json=given, headers=town.commander(key=str(new_id()))
     )
 
 
@@ -214,6 +214,8 @@ async def test_a_closed_incident_is_certified_and_its_notes_are_gone_but_not_the
     town, zone, incident_id = await sealed_town(client, households=2)
     home, _ = town.households[town.all_buildings[0]]
     await ask(client, home, hotline(town), "needs_help", note="the last dose")
+    await ask(client, home, hotline(town, "again"))
+    await insert_order(service_sessions, zone, incident_id, home, "fulfilled")
     await close(client, town, zone["zone_id"])
     answer = await finish(client, town, incident_id)
     assert answer.status_code == 200
@@ -223,15 +225,18 @@ async def test_a_closed_incident_is_certified_and_its_notes_are_gone_but_not_the
     assert certificates.is_genuine(certificate)
     statement = json.loads(said["statement"])
     assert (statement["kind"], statement["scope_id"]) == ("incident", incident_id)
-    assert statement["counts"] == {
-        "zones": 1, "households": 2, "orders": 0, "undelivered_orders": 0, "sealed_notes": 1,
+    assert statement["destroyed"] == {
+        "key": {"scope_id": incident_id, "algorithm": "AES-256-GCM"}, "sealed_records": {"check_in_notes": 1},
     }  # fmt: skip
+    kept = {each["what"]: each["rows"] for each in statement["kept"]}
+    assert kept == {"orders": 1, "check_ins": 2, "households": 2}
+    assert all(each["reason"] for each in statement["kept"])
     seen = (await client.get(f"/v1/incidents/{incident_id}", headers=READER)).json()
-    assert (seen["status"], seen["certificate"]) == ("closed", said)
+    assert (seen["status"], seen["certificate"], seen["abandoned"]) == ("closed", said, None)
     assert [zone["status"] for zone in seen["zones"]] == ["closed"]
 
     notes = await client.get(f"/v1/households/{home}/check-ins", headers=hotline(town))
-    assert [item["note"] for item in notes.json()["items"]] == [None]
+    assert [item["note"] for item in notes.json()["items"]] == [None, None]
     wrapped = "SELECT wrapped FROM vault_keys WHERE scope_id = :id"
     assert await scalar(service_sessions, wrapped, id=UUID(incident_id)) is None
     contact = await client.get(f"/v1/households/{home}", headers=hotline(town))
@@ -242,3 +247,41 @@ async def test_a_closed_incident_is_certified_and_its_notes_are_gone_but_not_the
     late = await prepare(client, town)
     joined = await activate(client, town, late["zone_id"], incident_id=incident_id)
     assert (joined.status_code, joined.json()["code"]) == (422, "orders.incident_closed")
+
+
+async def test_a_door_that_stays_shut_reaches_nobody_and_takes_no_need_away(client, service_sessions) -> None:
+    town, _, incident_id = await sealed_town(client, households=3)
+    silent, needy, found = town.households[town.all_buildings[0]]
+    await ask(client, silent, hotline(town, "1"), "no_answer")
+    await ask(client, needy, hotline(town, "2"), "needs_help")
+    await ask(client, needy, hotline(town, "3"), "no_answer")
+    await ask(client, found, hotline(town, "4"), "no_answer")
+    await ask(client, found, hotline(town, "5"), "served_elsewhere")
+    seen = (await client.get(f"/v1/incidents/{incident_id}/report", headers=READER)).json()
+    assert (seen["asked"], seen["unreached_household_ids"]) == (2, [str(silent)])
+    assert seen["needs_help_household_ids"] == [str(needy)]
+
+
+async def test_an_incident_is_not_closed_over_orders_that_have_not_arrived_unless_they_are_given_up(
+    client, service_sessions
+) -> None:
+    town, zone, incident_id = await sealed_town(client, households=4)
+    homes = town.households[town.all_buildings[0]]
+    for home, status in zip(homes, ("confirmed", "confirmed", "placed", "cancelled"), strict=True):
+        await insert_order(service_sessions, zone, incident_id, home, status)
+    await close(client, town, zone["zone_id"])
+    owed = await finish(client, town, incident_id)
+    assert (owed.status_code, owed.json()["code"]) == (409, "orders.orders_undelivered")
+    assert [error["params"] for error in owed.json()["errors"]] == [{"undelivered": 2, "undecided": 1}]
+    for body in ({"abandon_undelivered": True}, {"reason": "flood"}, {"abandon": True}):
+        refused = await finish(client, town, incident_id, **body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "kit.invalid")
+    assert await scalar(service_sessions, "SELECT count(*) FROM certificates") == 0
+    assert await scalar(service_sessions, "SELECT count(*) FROM vault_keys WHERE wrapped IS NULL") == 0
+
+    given_up = await finish(client, town, incident_id, abandon_undelivered=True, reason="flood")
+    assert given_up.status_code == 200
+    seen = (await client.get(f"/v1/incidents/{incident_id}", headers=READER)).json()
+    assert (seen["status"], seen["abandoned"]) == ("closed", {"orders": 3, "reason": "flood"})
+    report = (await client.get(f"/v1/incidents/{incident_id}/report", headers=READER)).json()
+    assert len(report["undelivered"]) == 2

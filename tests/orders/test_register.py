@@ -301,7 +301,11 @@ async def test_an_erased_household_is_a_pseudonym_for_ever(client, service_sessi
     assert not certificates.is_genuine(
         Certificate(said["statement"].replace("1", "2"), certificate.signature, certificate.public_key)
     )
-    assert json.loads(said["statement"])["scope_id"] == str(home)
+    statement = json.loads(said["statement"])
+    assert statement["destroyed"] == {
+        "key": {"scope_id": str(home), "algorithm": "AES-256-GCM"}, "sealed_records": {"contacts": 1},
+    }  # fmt: skip
+    assert [(kept["what"], kept["rows"]) for kept in statement["kept"]] == [("households", 1)]
 
     head = headers("resident", household_id=home)
     seen = (await client.get(f"/v1/households/{home}", headers=head)).json()

@@ -67,12 +67,10 @@ def test_what_grows_on_a_new_root_needs_no_reach_and_what_grows_on_anothers_does
 
 def test_another_signer_or_another_statement_is_not_genuine() -> None:
     scope_id = new_id()
-    issued = certificates.issue(
-        b"a" * 32, kind="incident", scope_id=scope_id, counts={"notes": 2}, destroyed_at=NOW
+    done = certificates.Destruction(
+        kind="incident", scope_id=scope_id, sealed_records={"notes": 2}, kept=(), destroyed_at=NOW
     )
-    other = certificates.issue(
-        b"b" * 32, kind="incident", scope_id=scope_id, counts={"notes": 2}, destroyed_at=NOW
-    )
+    issued, other = certificates.issue(b"a" * 32, done), certificates.issue(b"b" * 32, done)
     assert certificates.is_genuine(issued)
     assert not certificates.is_genuine(Certificate(issued.statement, issued.signature, other.public_key))
     assert not certificates.is_genuine(

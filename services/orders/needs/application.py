@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit import vault
-from services.kit.errors import Conflict, Fault, NotFound, Rejected
+from services.kit.errors import NotFound, Rejected
 from services.kit.ids import new_id
 from services.kit.vault import Master
 from services.orders.groups import queries as groups
@@ -16,10 +16,9 @@ from services.orders.intake import queries as intake
 from services.orders.needs import domain, queries
 from services.orders.needs.domain import CheckInOutcome, Reach
 from services.orders.needs.tables import CheckInRow
-from services.orders.register import application as register
-from services.orders.register.tables import CertificateRow, HouseholdRow
+from services.orders.register.tables import HouseholdRow
 from services.orders.zones import queries as zones
-from services.orders.zones.tables import IncidentRow, ZoneRow
+from services.orders.zones.tables import IncidentRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,40 +101,4 @@ async def report(session: AsyncSession, incident_id: UUID) -> Report:
         group_orders=sum((await groups.count_by_status(session, incident_id)).values()),
         refusals=await intake.count_refusals(session, incident_id),
         undelivered=await intake.list_undelivered(session, incident_id),
-    )
-
-
-async def close_incident(
-    session: AsyncSession,
-    incident: IncidentRow,
-    incident_zones: Sequence[ZoneRow],
-    *,
-    master: Master,
-    now: datetime,
-) -> CertificateRow:
-    """Destroy a locked incident's key once its zones are closed; certify what can be read no more."""
-    if incident.status == "closed":
-        raise Conflict("orders.incident_already_closed", "The incident is closed already")
-    open_zones = [zone for zone in incident_zones if zone.status != "closed"]
-    if open_zones:
-        raise Conflict(
-            "orders.zones_still_open",
-            "A zone of the incident is not closed",
-            faults=[
-                Fault("", "orders.zones_still_open", {"zone_id": zone.zone_id, "status": zone.status})
-                for zone in open_zones
-            ],
-        )
-    said = await report(session, incident.incident_id)
-    counts = {
-        "zones": len(incident_zones),
-        "households": said.reach.households,
-        "orders": said.orders["placed"],
-        "undelivered_orders": len(said.undelivered),
-        "sealed_notes": await queries.drop_notes(session, incident.incident_id),
-    }
-    await vault.destroy_key(session, incident.incident_id)
-    await queries.close_incident(session, incident.incident_id, now)
-    return await register.certify(
-        session, master, kind="incident", scope_id=incident.incident_id, counts=counts, now=now
     )

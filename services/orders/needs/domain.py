@@ -17,7 +17,10 @@ class CheckInOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Of the households of an incident: how many were served, how many were asked, who was neither."""
+    """Of the households of an incident: how many were served, how many were asked, who was neither.
+
+    Asked means that somebody answered: behind a door that stays shut nobody was reached.
+    """
 
     households: int
     served: int

@@ -15,20 +15,28 @@ LIST_HOUSEHOLDS = text("""
     WHERE community_id IN (
         SELECT community_id FROM zone_communities JOIN zones USING (zone_id) WHERE incident_id = :incident_id)
 """)
-LIST_ASKED = text("SELECT DISTINCT household_id FROM check_ins WHERE incident_id = :incident_id")
-# The last word of a household counts: who needed help may have been helped since.
+# A closed door is no answer: nobody knows of that household.
+LIST_ASKED = text("""
+    SELECT DISTINCT household_id FROM check_ins
+    WHERE incident_id = :incident_id AND outcome <> 'no_answer'
+""")
+# The last word of a household counts: who needed help may have been helped since. Silence is no word.
 LIST_NEEDY = text("""
     SELECT household_id FROM (
         SELECT DISTINCT ON (household_id) household_id, outcome FROM check_ins
-        WHERE incident_id = :incident_id ORDER BY household_id, made_at DESC, check_in_id DESC
+        WHERE incident_id = :incident_id AND outcome <> 'no_answer'
+        ORDER BY household_id, made_at DESC, check_in_id DESC
     ) AS newest
     WHERE outcome = 'needs_help' ORDER BY household_id
 """)
 DROP_NOTES = text("""
     UPDATE check_ins SET note = NULL WHERE incident_id = :incident_id AND note IS NOT NULL
 """)
+COUNT_CHECK_INS = text("SELECT count(*) FROM check_ins WHERE incident_id = :incident_id")
 CLOSE = text("""
-    UPDATE incidents SET status = 'closed', closed_at = :now WHERE incident_id = :incident_id
+    UPDATE incidents
+    SET status = 'closed', closed_at = :now, abandoned_orders = :orders, abandon_reason = :reason
+    WHERE incident_id = :incident_id
 """)
 
 
@@ -38,7 +46,7 @@ async def list_households(session: AsyncSession, incident_id: UUID) -> Sequence[
 
 
 async def list_asked(session: AsyncSession, incident_id: UUID) -> Sequence[UUID]:
-    """Return the households that were asked in an incident."""
+    """Return the households of an incident that were asked and have answered."""
     return (await session.execute(LIST_ASKED, {"incident_id": incident_id})).scalars().all()
 
 
@@ -65,6 +73,14 @@ async def drop_notes(session: AsyncSession, incident_id: UUID) -> int:
     return int(dropped.rowcount)  # type: ignore[attr-defined]
 
 
-async def close_incident(session: AsyncSession, incident_id: UUID, now: datetime) -> None:
-    """Mark a locked incident as closed."""
-    await session.execute(CLOSE, {"incident_id": incident_id, "now": now})
+async def count_check_ins(session: AsyncSession, incident_id: UUID) -> int:
+    """Return how many check-ins an incident has."""
+    return int((await session.execute(COUNT_CHECK_INS, {"incident_id": incident_id})).scalar_one())
+
+
+async def close_incident(
+    session: AsyncSession, incident_id: UUID, *, abandoned: int | None, reason: str | None, now: datetime
+) -> None:
+    """Mark a locked incident as closed, with how many undelivered orders were given up, and why."""
+    given = {"incident_id": incident_id, "orders": abandoned, "reason": reason, "now": now}
+    await session.execute(CLOSE, given)

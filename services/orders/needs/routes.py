@@ -12,7 +12,7 @@ from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
-from services.orders.needs import application, queries
+from services.orders.needs import application, closing, queries
 from services.orders.needs.application import NewCheckIn
 from services.orders.needs.wire import (
     CheckIn,
@@ -110,13 +110,19 @@ async def close_incident(  # noqa: PLR0913, PLR0917 - what the route needs, as F
     now: Now,
     once: OnceOnly,
     master: MasterKey,
-    _body: CloseIncident | None = None,
+    body: CloseIncident | None = None,
 ) -> Response:
-    """End an incident whose zones are closed: destroy its key, and certify what can be read no more."""
+    """End an incident whose zones are closed: destroy its key, and certify what was destroyed and what stays.
+
+    While confirmed or undecided orders have not reached their doors it is refused, unless they are given
+    up: `abandon_undelivered` with a reason. They stay as they are; a portion that still arrives is counted.
+    """
     access.require_somewhere(caller, Action.OPEN_ZONE)
     incident = await application.get_incident(session, incident_id, lock=True)
     members = await zones.list_incident_zones(session, incident_id)
     for zone in members:
         access.require(caller, Action.OPEN_ZONE, Resource(path=tuple(zone.path)))
-    certificate = await application.close_incident(session, incident, members, master=master, now=now)
+    certificate = await closing.close_incident(
+        session, incident, members, abandon_reason=body.reason if body else None, master=master, now=now
+    )
     return await once.accept(CertificateView.of(certificate), status=200)

@@ -1,10 +1,10 @@
 """What the routes of needs read and show."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.orders.needs.application import Report
 from services.orders.needs.domain import CheckInOutcome
@@ -28,7 +28,16 @@ class CheckIn(Body):
 
 
 class CloseIncident(Body):
-    """Nothing is to be said when an incident is closed."""
+    """How an incident is closed: what has not been delivered is given up for a reason, or not at all."""
+
+    abandon_undelivered: bool = False
+    reason: Annotated[str | None, Field(min_length=1, max_length=500)] = None
+
+    @model_validator(mode="after")
+    def _gives_up_for_a_reason(self) -> Self:
+        if self.abandon_undelivered != (self.reason is not None):
+            raise ValueError("a reason goes with abandon_undelivered, and only with it")
+        return self
 
 
 class CheckInAccepted(BaseModel):
@@ -67,8 +76,15 @@ class IncidentZone(BaseModel):
     status: str
 
 
+class Abandoned(BaseModel):
+    """How many orders had not reached their doors when the incident was closed all the same, and why."""
+
+    orders: int
+    reason: str
+
+
 class IncidentView(BaseModel):
-    """An incident: its zones, and what was destroyed when it closed."""
+    """An incident: its zones, what was given up and what was destroyed when it closed."""
 
     incident_id: UUID
     title: str
@@ -76,6 +92,7 @@ class IncidentView(BaseModel):
     opened_at: datetime
     closed_at: datetime | None
     zones: list[IncidentZone]
+    abandoned: Abandoned | None
     certificate: CertificateView | None
 
     @classmethod
@@ -90,6 +107,7 @@ class IncidentView(BaseModel):
             zones=[
                 IncidentZone(zone_id=zone.zone_id, title=zone.title, status=zone.status) for zone in zones
             ],
+            abandoned=_abandoned_of(row),
             certificate=CertificateView.of(certificate) if certificate else None,
         )
 
@@ -106,7 +124,10 @@ class OrderCounts(BaseModel):
 
 
 class ReportView(BaseModel):
-    """Who was reached and what became of the orders; ids only."""
+    """Who was reached and what became of the orders; ids only.
+
+    `asked` are the households that answered when they were asked; whose door only stayed shut is unreached.
+    """
 
     households: int
     served: int
@@ -132,3 +153,9 @@ class ReportView(BaseModel):
             refusals=dict(report.refusals),
             undelivered=list(report.undelivered),
         )
+
+
+def _abandoned_of(row: IncidentRow) -> Abandoned | None:
+    if row.abandoned_orders is None or row.abandon_reason is None:
+        return None
+    return Abandoned(orders=row.abandoned_orders, reason=row.abandon_reason)

@@ -17,6 +17,7 @@ from services.kit.event import Arrived
 from services.kit.ids import new_id
 from services.kit.vault import Keys, Master
 from services.orders.register import certificates, domain, duties, planting, queries, registration
+from services.orders.register.certificates import Destruction, Kept
 from services.orders.register.planting import Judged, Node, Outcome, Wanted
 from services.orders.register.queries import Sealed
 from services.orders.register.registration import Building, Registered, Registration, Standing
@@ -136,31 +137,27 @@ async def erase_household(
         return found
     await queries.erase_household(session, household.household_id, now)
     await vault.destroy_key(session, household.household_id)
-    return await certify(
-        session, master, kind="household", scope_id=household.household_id, counts={"sealed_rows": 1}, now=now
+    done = Destruction(
+        kind="household",
+        scope_id=household.household_id,
+        sealed_records={"contacts": 1},
+        kept=(Kept("households", 1, certificates.PSEUDONYM),),
+        destroyed_at=now,
     )
+    return await certify(session, master, done)
 
 
-async def certify(  # noqa: PLR0913 - what a certificate says
-    session: AsyncSession,
-    master: Master,
-    *,
-    kind: str,
-    scope_id: UUID,
-    counts: Mapping[str, int],
-    now: datetime,
-) -> CertificateRow:
+async def certify(session: AsyncSession, master: Master, done: Destruction) -> CertificateRow:
     """Sign and keep what was destroyed in this transaction."""
-    seed = master.derive(certificates.PURPOSE)
-    issued = certificates.issue(seed, kind=kind, scope_id=scope_id, counts=counts, destroyed_at=now)
+    issued = certificates.issue(master.derive(certificates.PURPOSE), done)
     row = CertificateRow(
         certificate_id=new_id(),
-        scope_id=scope_id,
-        kind=kind,
+        scope_id=done.scope_id,
+        kind=done.kind,
         statement=issued.statement,
         signature=issued.signature,
         public_key=issued.public_key,
-        issued_at=now,
+        issued_at=done.destroyed_at,
     )
     session.add(row)
     await session.flush()

@@ -22,6 +22,8 @@ class IncidentRow(Row, table=True):
     status: str
     opened_at: datetime = Field(sa_type=MOMENT)
     closed_at: datetime | None = Field(sa_type=MOMENT)
+    abandoned_orders: int | None = None
+    abandon_reason: str | None = None
 
 
 class ZoneRow(Row, table=True):

@@ -98,7 +98,12 @@ ZONES = (
         status text NOT NULL CHECK (status IN ('open', 'closed')),
         opened_at timestamptz NOT NULL,
         closed_at timestamptz,
-        CHECK ((status = 'closed') = (closed_at IS NOT NULL))
+        -- Orders that had not reached their doors when it was closed all the same.
+        abandoned_orders integer CHECK (abandoned_orders > 0),
+        abandon_reason text,
+        CHECK ((status = 'closed') = (closed_at IS NOT NULL)),
+        CHECK ((abandoned_orders IS NULL) = (abandon_reason IS NULL)),
+        CHECK (abandoned_orders IS NULL OR status = 'closed')
     )
     """,
     """
