@@ -136,7 +136,10 @@ _ALL: tuple[Event, ...] = (
         slot_id=SLOT,
         incident_id=INCIDENT,
         households=31,
-        tally=(TallyLine(product_id=PRODUCT, quantity=62, seen_price_fen=450),),
+        tally=(
+            TallyLine(product_id=PRODUCT, quantity=2, seen_price_fen=430),
+            TallyLine(product_id=PRODUCT, quantity=60, seen_price_fen=450),
+        ),
     ),
     orders.OrderPlaced(**PLACES, lines=(WANTED,)),
     orders.OrderConfirmed(**PLACES, lines=(GIVEN,)),

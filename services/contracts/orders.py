@@ -112,7 +112,10 @@ class SlotClosed(Event):
 
 
 class GroupLocked(Event):
-    """A group reached its cut-off: its tally by product, never its manifest. Catalog is to reserve it."""
+    """A group reached its cut-off: its tally by product and price seen, never its manifest.
+
+    Catalog is to reserve it.
+    """
 
     topic: ClassVar[str] = "orders"
     name: ClassVar[str] = "orders.group_locked.v1"

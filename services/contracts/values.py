@@ -120,7 +120,10 @@ class LineFailure(Value):
 
 
 class TallyLine(Value):
-    """How many units of a product a group wants, and the lowest price that its households saw."""
+    """How many units of a product a group wants by a price that its households saw; each price has its line.
+
+    What costs more than that price is not for them, though it may be for another line of the product.
+    """
 
     product_id: UUID
     quantity: PositiveInt
@@ -128,7 +131,11 @@ class TallyLine(Value):
 
 
 class Grant(Value):
-    """What a group gets of a product; the parts may come from several outlets, their line is 0."""
+    """What a group gets of a product, all its tally's lines together; the parts' own line is 0.
+
+    The parts may come from several outlets. So many were asked by a price that covers them: whoever shares
+    the dearest first among those who saw so much can share everything.
+    """
 
     product_id: UUID
     asked: PositiveInt

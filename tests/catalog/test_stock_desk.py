@@ -171,7 +171,25 @@ def test_a_group_gets_each_product_as_far_as_it_goes_over_the_outlets() -> None:
     ]  # fmt: skip
 
 
-def test_a_group_is_not_given_above_the_lowest_price_seen_and_is_told_so() -> None:
+def test_a_price_seen_too_low_hurts_only_those_who_saw_it() -> None:
+    wanted = make_group(tally_line(quantity=1, seen=0), tally_line(quantity=5, seen=200))
+    [decision] = decide_with([wanted], [(make_shelf(), 50)])
+    assert [(one.asked, one.granted, one.code) for one in decision.grants] == [
+        (6, 5, "catalog.price_changed")
+    ]
+
+
+def test_what_is_dear_is_left_to_those_who_saw_it() -> None:
+    wanted = make_group(tally_line(quantity=2, seen=150), tally_line(quantity=2, seen=200))
+    [decision] = decide_with([wanted], [(make_shelf(NEAR, price=140), 3), (make_shelf(FAR), 9)])
+    assert [(part.price_fen, part.quantity) for part in decision.lines] == [(140, 3), (200, 1)]
+    assert decision.grants[0].code is None
+    [decision] = decide_with([wanted], [(make_shelf(NEAR), 9), (make_shelf(FAR, price=140), 1)])
+    assert [(part.price_fen, part.quantity) for part in decision.lines] == [(200, 2), (140, 1)]
+    assert (decision.grants[0].granted, decision.grants[0].code) == (3, "catalog.out_of_stock")
+
+
+def test_a_group_is_not_given_above_any_price_seen_and_is_told_so() -> None:
     [decision] = decide_with([make_group(tally_line(seen=199))], [(make_shelf(), 50)])
     assert [(one.granted, one.code) for one in decision.grants] == [(0, "catalog.price_changed")]
 

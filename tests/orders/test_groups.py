@@ -138,7 +138,10 @@ async def test_a_group_above_its_minimum_locks_with_its_tally_and_never_its_mani
         {
             "group_id": str(group_id), "zone_id": str(ground.zone_id), "slot_id": str(ground.slot_id),
             "incident_id": str(ground.incident_id), "households": 2,
-            "tally": [{"product_id": str(CABBAGE), "quantity": 5, "seen_price_fen": 430}],
+            "tally": [
+                {"product_id": str(CABBAGE), "quantity": 3, "seen_price_fen": 430},
+                {"product_id": str(CABBAGE), "quantity": 2, "seen_price_fen": 450},
+            ],
         }
     ]  # fmt: skip
     seen = await read(client, ground, group_id)
@@ -222,6 +225,24 @@ async def test_a_part_that_gets_nothing_is_refused_and_gives_its_quota_and_slot_
     (said,) = await words(service_sessions, refused["order_id"])
     assert (said["reservation_id"], said["lines"]) == (str(group_id), [])
     assert await taken(service_sessions, ground) == (2, 2, 2)
+
+
+async def test_a_part_that_saw_a_price_below_every_offer_is_alone_without_goods(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions, households=3)
+    group_id = await open_group(client, ground)
+    prices = (450, 0, 450)
+    parts = [
+        UUID((await join(client, ground, group_id, number, line(CABBAGE, 1, seen))).json()["order_id"])
+        for number, seen in enumerate(prices)
+    ]
+    await lock(service_sessions)
+    await deliver(service_sessions, (granted(group_id, grant(CABBAGE, 3, 2)), 1))
+    seen = [await read_part(client, ground, order_id, number) for number, order_id in enumerate(parts)]
+    assert [part["status"] for part in seen] == ["confirmed", "refused", "confirmed"]
+    [refusal] = seen[1]["refusals"]
+    assert (refusal["code"], refusal["params"]["asked"]) == ("catalog.price_changed", 0)
 
 
 async def test_a_second_grant_changes_nothing_and_one_for_nobody_is_not_swallowed(

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.catalog import GroupGranted
 from services.contracts.orders import GroupLocked
-from services.contracts.values import GivenLine, Grant, TallyLine
+from services.contracts.values import GivenLine, Grant, LineFailure, TallyLine
 from services.kit import correlation, outbox
 from services.kit.errors import Conflict, Fault, Rejected
 from services.kit.event import Arrived
 from services.kit.ids import new_id
-from services.orders.groups import domain, queries
-from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus, PartLine, Share
+from services.orders.groups import domain, pricing, queries
+from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus, PartLine
 from services.orders.groups.tables import GroupOrderRow
 from services.orders.intake import acceptance, deciding, ledger
 from services.orders.intake.life import Order, OrderStatus, Turn
@@ -138,7 +138,7 @@ async def end_due(session: AsyncSession, now: datetime) -> int:
         count, tally = households.get(group.group_id, 0), tallies.get(group.group_id, ())
         ending = domain.end_at_cut_off(
             households=count,
-            products=len(tally),
+            products=len({line.product_id for line in tally}),
             minimum=group.minimum,
             below=BelowMinimum(group.below_minimum),
             was_extended=group.was_extended,
@@ -192,11 +192,12 @@ async def restate(session: AsyncSession, group_ids: Iterable[UUID]) -> None:
 async def _lock(
     session: AsyncSession,
     group: GroupOrderRow,
-    tally: tuple[TallyLine, ...],
+    wanted: tuple[TallyLine, ...],
     *,
     households: int,
     now: datetime,
 ) -> None:
+    tally = pricing.narrow_tally(wanted, most=domain.MOST_PRODUCTS)
     policy = await acceptance.get_policy(session, now)
     sequence = await queries.lock_for_decision(
         session,
@@ -254,23 +255,25 @@ async def _share(
         for part in parts
         for line in part.lines
     ]
-    granted = {grant.product_id: grant.granted for grant in grants}
-    shares = domain.share_grants(lines, granted, seed=group.seed)
-    given = domain.give(shares, grants)
+    seen = {(part.order_id, line.line): line.seen_price_fen for part in parts for line in part.lines}
+    shares, given = pricing.share_out(lines, grants, seen=seen, seed=group.seed)
     if group.status == GroupStatus.REFUSED:
         # The clock was faster: each part says which of the group's goods it lets go.
         await queries.end(session, group.group_id, GroupStatus.REFUSED, grants=grants)
         await deciding.let_go(session, [(part, given[part.order_id]) for part in parts], now)
         return
     await queries.end(session, group.group_id, GroupStatus.DECIDED, grants=grants)
-    decided = [_decide(part, shares[part.order_id], given[part.order_id]) for part in parts]
+    failures = {
+        order_id: pricing.failures_of(of_order, grants, seen=seen) for order_id, of_order in shares.items()
+    }
+    decided = [_decide(part, failures[part.order_id], given[part.order_id]) for part in parts]
     await deciding.settle(session, {part.order_id: part for part in parts}, decided, now)
     log.info("group.shared", group_id=str(group.group_id), parts=len(parts), without=_count_refused(decided))
 
 
-def _decide(part: Order, shares: Sequence[Share], given: Sequence[GivenLine]) -> Order:
+def _decide(part: Order, failures: Sequence[LineFailure], given: Sequence[GivenLine]) -> Order:
     turn = Turn.STOCK_RESERVED if given else Turn.STOCK_REFUSED
-    return part.after(turn, given=given, refusals=domain.failures_of(shares))
+    return part.after(turn, given=given, refusals=failures)
 
 
 def _count_refused(parts: Iterable[Order]) -> int:

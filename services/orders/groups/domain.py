@@ -167,9 +167,14 @@ def share_grants(
     }
 
 
-def _parts_of(grant: Grant) -> deque[GivenLine]:
+def check_grant(grant: Grant) -> None:
+    """Raise `BrokenGrant` where more is granted than was asked, or not what the parts are together."""
     if grant.granted > grant.asked or sum(part.quantity for part in grant.parts) != grant.granted:
         raise BrokenGrant(product_id=grant.product_id)
+
+
+def _parts_of(grant: Grant) -> deque[GivenLine]:
+    check_grant(grant)
     return deque(grant.parts)
 
 

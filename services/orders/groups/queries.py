@@ -1,5 +1,6 @@
 """Reads, writes and locks of groups; their parts are orders of intake."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,12 +41,12 @@ COUNT_PARTS = text("""
     GROUP BY group_id
 """)
 TALLY_PARTS = text("""
-    SELECT group_id, line.product_id, sum(line.quantity) AS quantity,
-           min(line.seen_price_fen) AS seen_price_fen
+    SELECT group_id, line.product_id, sum(line.quantity) AS quantity, line.seen_price_fen
     FROM orders CROSS JOIN LATERAL jsonb_to_recordset(lines)
       AS line (product_id uuid, quantity integer, seen_price_fen integer)
     WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND status NOT IN ('cancelled', 'refused')
-    GROUP BY group_id, line.product_id ORDER BY group_id, line.product_id
+    GROUP BY group_id, line.product_id, line.seen_price_fen
+    ORDER BY group_id, line.product_id, line.seen_price_fen
 """)
 SET_CUT_OFF = text("UPDATE group_orders SET cut_off_at = :cut_off_at WHERE group_id = :group_id")
 EXTEND = text("""
@@ -156,12 +157,12 @@ async def count_parts(session: AsyncSession, group_ids: Iterable[UUID]) -> Mappi
 async def tally_parts(
     session: AsyncSession, group_ids: Iterable[UUID]
 ) -> Mapping[UUID, tuple[TallyLine, ...]]:
-    """Return how much of each product each group wants, at the lowest price seen: never who wants it."""
-    tallies: dict[UUID, tuple[TallyLine, ...]] = {}
+    """Return how much of each product each group wants by each price that was seen: never who wants it."""
+    tallies: defaultdict[UUID, list[TallyLine]] = defaultdict(list)
     for row in await session.execute(TALLY_PARTS, {"group_ids": list(group_ids)}):
         line = TallyLine(product_id=row.product_id, quantity=row.quantity, seen_price_fen=row.seen_price_fen)
-        tallies[row.group_id] = (*tallies.get(row.group_id, ()), line)
-    return tallies
+        tallies[row.group_id].append(line)
+    return {group_id: tuple(tally) for group_id, tally in tallies.items()}
 
 
 async def set_cut_off(session: AsyncSession, group_id: UUID, cut_off_at: datetime) -> None:

@@ -22,7 +22,7 @@ from services.catalog.stock.holds.domain import (
     Shelf,
     Station,
 )
-from services.contracts.values import GivenLine, Grant, LineFailure, TallyLine, WantedLine
+from services.contracts.values import GivenLine, Grant, LineFailure, WantedLine
 
 Pick = tuple[WantedLine, Shelf]
 
@@ -48,7 +48,11 @@ def decide(
 def refuse_unsupplied(request: Request) -> Decision:
     """Refuse what waited in vain for its zone's supply."""
     if isinstance(request, GroupRequest):
-        return Granted(request, tuple(_grant(line, (), NOT_SUPPLIED) for line in request.tally))
+        grants = (
+            _grant(product_id, asked.total(), (), NOT_SUPPLIED)
+            for product_id, asked in _tally_of(request).items()
+        )
+        return Granted(request, tuple(grants))
     return Refused(request, tuple(_fail(line, NOT_SUPPLIED, line.quantity, 0) for line in request.lines))
 
 
@@ -83,24 +87,28 @@ class _Desk:
         market = self.markets.get(request.zone_id, Market())
         households = max(1, request.households)
         outlets = [outlet for outlet in market.outlets if self._can_pick(request.zone_id, outlet, households)]
-        grants = tuple(self._grant_line(market, outlets, line) for line in request.tally)
+        grants = tuple(
+            self._grant_product(market, outlets, product, asked)
+            for product, asked in _tally_of(request).items()
+        )
         for outlet in {part.outlet_id for grant in grants for part in grant.parts}:
             self.picking[request.zone_id, outlet] -= households
         return Granted(request, grants)
 
-    def _grant_line(self, market: Market, outlets: Sequence[UUID], line: TallyLine) -> Grant:
+    def _grant_product(
+        self, market: Market, outlets: Sequence[UUID], product_id: UUID, asked: Counter[int]
+    ) -> Grant:
         parts: list[GivenLine] = []
-        missing = line.quantity
+        missing = asked.copy()
         for outlet in outlets:
-            for shelf in market.shelves.get((outlet, line.product_id), ()):
-                quantity = min(missing, self.free[shelf.offer_id])
-                if quantity > 0 and shelf.price_fen <= line.seen_price_fen:
-                    parts.append(_give(0, shelf, quantity))
-                    self.free[shelf.offer_id] -= quantity
-                    missing -= quantity
-        shelves = market.shelves_of(line.product_id)
-        code = _reason(shelves, outlets, line.seen_price_fen) if missing else None
-        return _grant(line, tuple(parts), code)
+            for shelf in market.shelves.get((outlet, product_id), ()):
+                taken = _take_for(missing, shelf.price_fen, self.free[shelf.offer_id])
+                if taken:
+                    parts.append(_give(0, shelf, taken))
+                    self.free[shelf.offer_id] -= taken
+        shelves = market.shelves_of(product_id)
+        code = _reason(shelves, outlets, max(+missing)) if +missing else None
+        return _grant(product_id, asked.total(), tuple(parts), code)
 
     def _can_pick(self, zone_id: UUID, outlet: UUID, households: int = 1) -> bool:
         return self.picking.get((zone_id, outlet), 0) >= households
@@ -233,9 +241,30 @@ def _give(line: int, shelf: Shelf, quantity: int) -> GivenLine:
     )
 
 
-def _grant(line: TallyLine, parts: tuple[GivenLine, ...], code: str | None) -> Grant:
+def _tally_of(request: GroupRequest) -> dict[UUID, Counter[int]]:
+    """Return the units that a group wants of each product by the price that was seen."""
+    tally: dict[UUID, Counter[int]] = {}
+    for line in request.tally:
+        tally.setdefault(line.product_id, Counter())[line.seen_price_fen] += line.quantity
+    return tally
+
+
+def _take_for(missing: Counter[int], price_fen: int, free: int) -> int:
+    """Take units at a price for those who saw as much, and return how many.
+
+    Whoever saw the least of them goes first: so none is left without whom only cheaper goods can serve.
+    """
+    left = free
+    for seen in sorted(seen for seen in missing if seen >= price_fen):
+        taken = min(left, missing[seen])
+        missing[seen] -= taken
+        left -= taken
+    return free - left
+
+
+def _grant(product_id: UUID, asked: int, parts: tuple[GivenLine, ...], code: str | None) -> Grant:
     granted = sum(part.quantity for part in parts)
-    return Grant(product_id=line.product_id, asked=line.quantity, granted=granted, code=code, parts=parts)
+    return Grant(product_id=product_id, asked=asked, granted=granted, code=code, parts=parts)
 
 
 def _fail(line: WantedLine, code: str, asked: int, available: int) -> LineFailure:
