@@ -551,3 +551,52 @@ async def test_a_stricter_rule_for_sealed_zones_takes_their_trips_from_those_it_
     held = "SELECT count(*) FROM trip_loads WHERE is_held"
     assert await seams.world.value("dispatch", held) == 0
     assert await seams.statuses() == {order_id: "confirmed"}
+
+
+async def test_a_stale_copy_of_the_whitelist_marks_what_it_assigns_and_catches_up(seams: Seams) -> None:
+    order_id = await seams.place(0, cabbage(seams, 3))
+    await seams.world.settle()
+    await seams.close_slot()
+    seams.world.deaf.add(("dispatch", "whitelist"))
+    await seams.world.do("dispatch", "UPDATE whitelist_beats SET beat_at = beat_at - interval '2 minutes'")
+    (trip,) = (await seams.plan())["trips"]
+    await seams.suspend(trip["driver_id"])
+    await seams.hand_over(1)
+    marks = "SELECT trips.is_degraded AND hand_overs.is_degraded FROM trips, hand_overs LIMIT 1"
+    assert await seams.world.value("dispatch", marks)
+    assert await seams.world.value("dispatch", "SELECT count(*) FROM rescues") == 0
+
+    seams.world.deaf.clear()
+    await seams.world.do("whitelist", "UPDATE heartbeats SET beat_at = beat_at - interval '1 minute'")
+    await seams.world.settle()
+    assert await seams.world.value("dispatch", "SELECT count(*) FROM rescues") == 1
+    await seams.hand_over(2, 3, driver=next(each for each in seams.drivers if each != trip["driver_id"]))
+    await seams.world.settle()
+    marks = "SELECT count(*) FROM hand_overs WHERE leg > 1 AND is_degraded"
+    assert await seams.world.value("dispatch", marks) == 0
+    assert await seams.statuses() == {order_id: "fulfilled"}
+
+
+async def test_a_duty_that_changes_is_known_alike_to_orders_and_dispatch(seams: Seams) -> None:
+    (duty,) = await seams.world.rows("whitelist", "SELECT * FROM duties")
+    kept = seams.town.all_buildings[0]
+    body = {
+        "person_id": str(duty.person_id), "role": "steward", "community_id": str(duty.community_id),
+        "building_ids": [str(kept)], "starts_at": duty.starts_at.isoformat(),
+        "ends_at": duty.ends_at.isoformat(),
+    }  # fmt: skip
+    await seams.world.send("whitelist", "/v1/duties", {"duties": [body]}, headers("commander"))
+    await seams.world.settle()
+    assert await seams.world.value("orders", "SELECT building_id FROM building_stewards") == kept
+    assert await seams.world.value("dispatch", "SELECT building_ids FROM duties") == [kept]
+
+
+async def test_goods_at_their_door_end_their_hold_though_the_drivers_log_is_lost(seams: Seams) -> None:
+    order_id = await seams.place(0, cabbage(seams, 3), rice(seams))
+    await seams.world.settle()
+    await seams.close_slot()
+    await seams.plan()
+    await seams.hand_over(3)
+    await seams.world.settle()
+    assert await seams.statuses() == {order_id: "fulfilled"}
+    assert (await seams.shelf(0), await seams.shelf(1)) == ((13, 0), (19, 0))
