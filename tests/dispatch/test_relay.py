@@ -260,13 +260,17 @@ async def test_a_label_is_for_who_packs_and_who_commands(relay: Relay) -> None:
     assert nothing.status_code == 404
 
 
-async def test_goods_of_an_ended_order_are_traced_and_counted_by_nobody(relay: Relay) -> None:
+async def test_goods_of_an_ended_order_are_told_to_their_shop_and_delivered_to_nobody(relay: Relay) -> None:
     await tell(relay.sessions, make_cancelled(relay.order), sequence=2)
     items = await relay.record(*(relay.note(leg, unit) for leg in (1, 3) for unit in (0, 1)))
     assert outcomes(items) == ["recorded"] * 4
     assert (await relay.moments())[0] == 3
-    assert await said(relay.sessions, HANDED_OVER) == []
+    handed = await said(relay.sessions, HANDED_OVER)
+    assert [(event["order_id"], event["leg"]) for _, event in handed] == [
+        (str(relay.order.order_id), 1), (str(relay.order.order_id), 3),
+    ]  # fmt: skip
     assert await said(relay.sessions, DELIVERED) == []
+    assert await said(relay.sessions, "dispatch.trip_departed.v1") == []
 
 
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -241,17 +241,19 @@ async def _move_loads(session: AsyncSession, loads: dict[UUID, Row[Any]], now: d
             delivered_at=row.delivered_at,
         )
         said.append((portion, row.sequence))
-    await trips_application.note_loaded(
-        session, [load_id for load_id, events in news.items() if events and not loads[load_id].leg], now
-    )
+    started = [
+        load_id
+        for load_id, events in news.items()
+        if events and not loads[load_id].leg and loads[load_id].withdrawn_at is None
+    ]
+    await trips_application.note_loaded(session, started, now)
     await outbox.add_all(session, said)
 
 
 def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
     if load.withdrawn_at is not None:
-        # Its order has ended: where it is now is on record, and nobody counts it.
+        # Its order has ended, yet the goods left: the shop's shelf has to know, and no portion is delivered.
         log.warning("load.strayed", load_id=str(load.load_id))
-        return []
     before = {Leg.PICK_UP: load.picked_up_at, Leg.GATE: load.at_gate_at, Leg.DOOR: load.delivered_at}
     return [
         LoadHandedOver(
