@@ -31,6 +31,7 @@ def create_app(settings: CatalogSettings) -> FastAPI:
             prices.router,
             prices.refusals,
             offers.router,
+            offers.deals,
             counts.router,
             menu.router,
         ],

@@ -1,4 +1,5 @@
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from fractions import Fraction
 
 import pytest
@@ -18,6 +19,8 @@ from services.catalog.prices.domain import (
 from services.kit.ids import new_id
 
 TODAY = date(2022, 3, 20)
+BOUND_AT = datetime(2022, 3, 16, tzinfo=UTC)
+LEDGER = datetime(2022, 3, 12, tzinfo=UTC)
 
 
 def make_ceiling(fen_per_kg: int, **changes) -> CeilingRule:
@@ -28,7 +31,7 @@ def make_ceiling(fen_per_kg: int, **changes) -> CeilingRule:
 def make_margin(**changes) -> MarginRateRule:
     fields = {
         "rule_id": new_id(), "version": 1, "legal_ref": "潍坊 2022-03-16", "valid_from": date(2022, 3, 16),
-        "reference_date": date(2022, 3, 10), "default_rate": Fraction(35, 100),
+        "reference_date": date(2022, 3, 10), "default_rate": Fraction(35, 100), "bound_at": BOUND_AT,
     }  # fmt: skip
     return MarginRateRule(**(fields | changes))
 
@@ -44,7 +47,7 @@ def test_margin_rates_are_those_of_the_published_cases(purchase_fen, sale_fen, p
 
 @pytest.mark.parametrize(("purchase_fen", "sale_fen", "percent"), [(5400, 9800, 81), (1800, 7160, 298)])
 def test_a_falling_cost_breaks_the_rule_without_any_price_rise(purchase_fen, sale_fen, percent) -> None:
-    before = Deal(date(2022, 3, 9), sale_fen=9800, purchase_fen=5400)
+    before = Deal(date(2022, 3, 9), sale_fen=9800, purchase_fen=5400, recorded_at=LEDGER)
     item = Item(grams=1000, purchase_fen=purchase_fen, deals=(before,))
     decision = decide_price(sale_fen, item, [make_margin()], on=TODAY)
     assert round(margin_rate(sale_fen=sale_fen, purchase_fen=purchase_fen) * 100) == percent
@@ -53,12 +56,27 @@ def test_a_falling_cost_breaks_the_rule_without_any_price_rise(purchase_fen, sal
 
 def test_the_reference_is_the_last_deal_on_or_before_the_date() -> None:
     deals = (
-        Deal(date(2022, 3, 1), 300, 100),
-        Deal(date(2022, 3, 10), 120, 100),
-        Deal(date(2022, 3, 11), 900, 100),
+        Deal(date(2022, 3, 1), 300, 100, LEDGER),
+        Deal(date(2022, 3, 10), 120, 100, LEDGER),
+        Deal(date(2022, 3, 11), 900, 100, LEDGER),
     )
     cap = cap_of(make_margin(), Item(grams=500, purchase_fen=200, deals=deals))
     assert (cap.cap_fen, cap.reference) == (240, deals[1])
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "is_vouched", "cap_fen"),
+    [(LEDGER, False, 600), (None, False, 270), (BOUND_AT, False, 270), (BOUND_AT, True, 600)],
+)
+def test_a_deal_stated_once_the_rule_is_known_is_a_reference_only_if_the_regulator_vouches_for_it(
+    recorded_at, is_vouched, cap_fen
+) -> None:
+    deal = Deal(date(2022, 3, 9), 300, 100, recorded_at, is_vouched)
+    decision = decide_price(1, Item(grams=500, purchase_fen=200, deals=(deal,)), [make_margin()], on=TODAY)
+    assert decision.cap is not None
+    assert decision.cap.cap_fen == cap_fen
+    assert decision.unused_deals == (() if decision.cap.reference else (deal,))
+    assert replace(deal, recorded_at=None) == deal
 
 
 def test_an_item_never_sold_before_has_the_default_rate() -> None:

@@ -58,30 +58,30 @@ async def test_a_refused_price_leaves_the_old_listing_standing_and_is_kept_with_
     )  # fmt: skip
     assert refusal["inputs"] == {
         "grams": 500, "purchase_fen": 100, "category": "vegetables", "outlet_kind": "supermarket",
-        "zone_ids": [], "margin_rate": None, "reference": None,
+        "zone_ids": [], "margin_rate": None, "reference": None, "unused_deals": [],
     }  # fmt: skip
     own = await client.get("/v1/price-refusals", headers=headers("outlet", outlet_id=outlet_id))
     others = await client.get("/v1/price-refusals", headers=headers("outlet", outlet_id=new_id()))
     assert (len(own.json()["items"]), others.json()["items"]) == (1, [])
 
 
-async def bind_margin(client, rate="0.35"):
+async def bind_margin(client, rate="0.35", **given):
     body = {
         "kind": "margin_rate", "legal_ref": "潍坊 2022-03-16", "valid_from": "2022-03-16",
-        "reference_date": "2022-03-10", "default_rate": rate,
+        "reference_date": "2022-03-10", "default_rate": rate, **given,
     }  # fmt: skip
-    head = headers("regulator", subject="inspector", key="margin")
+    head = headers("regulator", subject="inspector", key=str(new_id()))
     rule_id = (await client.post("/v1/price-rules", json=body, headers=head)).json()["rule_id"]
-    second = headers("regulator", subject="second", key="margin")
+    second = headers("regulator", subject="second", key=str(new_id()))
     await client.post(f"/v1/price-rules/{rule_id}/confirmation", headers=second)
 
 
 async def test_a_falling_cost_blocks_an_unchanged_price(client) -> None:
-    await bind_margin(client)
     outlet_id, product_id = await goods.make_shop(client), await goods.make_product(client)
     deal = {"sold_on": "2022-03-09", "sale_fen": 9800, "purchase_fen": 5400}
     first = make_listing(product_id, purchase_fen=5400, price_fen=9800, deals=[deal])
     assert (await goods.list_goods(client, outlet_id, first))[0]["outcome"] == "created"
+    await bind_margin(client)
 
     # The deal is not told again: what was stated once stays the reference.
     cheaper = make_listing(product_id, purchase_fen=3600, price_fen=9800)
@@ -92,6 +92,47 @@ async def test_a_falling_cost_blocks_an_unchanged_price(client) -> None:
 
     [item] = await goods.list_goods(client, outlet_id, cheaper | {"price_fen": 6533})
     assert (item["outcome"], item["is_blocked"]) == ("updated", False)
+
+
+INVENTED = {"sold_on": "2022-03-09", "sale_fen": 300, "purchase_fen": 100}
+
+
+async def test_a_shop_sets_no_cap_of_its_own_by_deals_that_it_states_once_the_rule_binds(client) -> None:
+    await bind_margin(client)
+    outlet_id, product_id = await goods.make_shop(client), await goods.make_product(client)
+    dear = make_listing(product_id, price_fen=300, deals=[INVENTED])
+    [item] = await goods.list_goods(client, outlet_id, dear)
+    assert (item["outcome"], item["unused_deals"]) == ("refused", 1)
+    assert item["errors"][0]["params"]["cap_fen"] == 135
+    [item] = await goods.list_goods(client, outlet_id, dear | {"price_fen": 135})
+    assert (item["outcome"], item["unused_deals"]) == ("created", 1)
+
+    # Another version of the rule makes the deal no older.
+    [rule] = (await client.get("/v1/price-rules", headers=headers("regulator"))).json()["items"]
+    await bind_margin(client, rule_id=rule["rule_id"])
+    [item] = await goods.list_goods(client, outlet_id, dear)
+    assert (item["outcome"], item["errors"][0]["params"]["cap_fen"]) == ("refused", 135)
+
+
+async def test_a_deal_counts_once_the_regulator_vouches_for_it(client) -> None:
+    await bind_margin(client)
+    outlet_id, product_id = await goods.make_shop(client), await goods.make_product(client)
+    await goods.list_goods(client, outlet_id, make_listing(product_id, deals=[INVENTED]))
+    body = {"deals": [INVENTED | {"plu": "1001"}, INVENTED | {"plu": "9999"}]}
+    path = f"/v1/outlets/{outlet_id}/deals"
+    own = await client.post(path, json=body, headers=goods.as_outlet(outlet_id))
+    assert own.status_code == 403
+    assert standing(await goods.read_offers(client, outlet_id)) == [("1001", 120, 135, False)]
+
+    answer = await client.post(path, json=body, headers=headers("regulator", key="receipts"))
+    known, unknown = answer.json()["items"]
+    assert (known["outcome"], known["errors"]) == ("recorded", [])
+    assert (unknown["outcome"], unknown["errors"][0]["code"]) == ("refused", "catalog.offer_unknown")
+    assert standing(await goods.read_offers(client, outlet_id)) == [("1001", 120, 300, False)]
+    nowhere = await client.post(
+        f"/v1/outlets/{new_id()}/deals", json=body, headers=headers("regulator", key="nowhere")
+    )
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "catalog.outlet_unknown")
 
 
 async def test_a_new_price_refused_keeps_the_old_price_at_the_new_cost(client) -> None:

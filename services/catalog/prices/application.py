@@ -133,6 +133,7 @@ def _inputs_of(asked: Asked, decision: PriceDecision) -> bytes:
             "zone_ids": sorted(map(str, asked.target.zone_ids)),
             "margin_rate": str(cap.margin_rate) if cap and cap.margin_rate is not None else None,
             "reference": cap.reference if cap else None,
+            "unused_deals": decision.unused_deals,
         }
     )
 

@@ -1,19 +1,25 @@
 """Price rules: each gives a cap, the strictest binds, and every decision keeps what it was made from."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from fractions import Fraction
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """A real sale of an item: the reference of a margin rule. Prices in fen for one sale unit."""
+    """A real sale of an item: the reference of a margin rule. Prices in fen for one sale unit.
+
+    The shop states it itself, so what counts is when it was recorded (None: just now), and whether the
+    regulator vouches for it.
+    """
 
     sold_on: date
     sale_fen: int
     purchase_fen: int
+    recorded_at: datetime | None = field(default=None, compare=False)
+    is_vouched: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +57,17 @@ class CeilingRule(Rule):
 class MarginRateRule(Rule):
     """The margin rate may not exceed that of the last real deal on or before a date (国市监竞争〔2020〕21号).
 
-    An item without such a deal may not exceed `default_rate`.
+    An item without such a deal may not exceed `default_rate`. `bound_at` is the rule's first confirmation:
+    whoever states a deal after it knows what the deal would allow.
     """
 
     reference_date: date
     default_rate: Fraction
+    bound_at: datetime
+
+    def counts(self, deal: Deal) -> bool:
+        """Say whether a deal was recorded before the rule bound, or the regulator vouches for it."""
+        return deal.is_vouched or (deal.recorded_at is not None and deal.recorded_at < self.bound_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,16 @@ class PriceDecision:
         """Say whether the price may be listed and sold."""
         return self.cap is None or self.price_fen <= self.cap.cap_fen
 
+    @property
+    def unused_deals(self) -> tuple[Deal, ...]:
+        """Return the deals that would be references of the binding rule, but were stated after it bound."""
+        rule = self.cap.rule if self.cap else None
+        if not isinstance(rule, MarginRateRule):
+            return ()
+        return tuple(
+            deal for deal in self.item.deals if deal.sold_on <= rule.reference_date and not rule.counts(deal)
+        )
+
 
 def margin_rate(*, sale_fen: int, purchase_fen: int) -> Fraction:
     """Return (sale - purchase) / purchase, exactly; `purchase_fen` is above zero."""
@@ -100,7 +122,8 @@ def cap_of(rule: Rule, item: Item) -> Cap:
         case CeilingRule():
             return Cap(rule, rule.ceiling_fen_per_kg * item.grams // 1000)
         case MarginRateRule():
-            reference = find_reference(item.deals, on_or_before=rule.reference_date)
+            counted = (deal for deal in item.deals if rule.counts(deal))
+            reference = find_reference(counted, on_or_before=rule.reference_date)
             rate = _rate_of(reference) if reference else rule.default_rate
             return Cap(rule, int(item.purchase_fen * (1 + rate)), rate, reference)
         case _:

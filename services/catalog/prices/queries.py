@@ -19,7 +19,8 @@ EPOCH = text("SELECT epoch FROM price_epoch")
 NEXT_EPOCH = text("UPDATE price_epoch SET epoch = epoch + 1 RETURNING epoch")
 BINDING = text("""
     SELECT * FROM (
-        SELECT DISTINCT ON (rule_id) * FROM price_rules WHERE status = 'confirmed'
+        SELECT DISTINCT ON (rule_id) *, min(confirmed_at) OVER (PARTITION BY rule_id) AS bound_at
+        FROM price_rules WHERE status = 'confirmed'
         ORDER BY rule_id, version DESC
     ) AS newest
     WHERE valid_to IS NULL OR valid_to >= :day
@@ -149,6 +150,9 @@ def _read_rule(row: RowMapping) -> ScopedRule:
     if row["kind"] == "ceiling":
         return ScopedRule(scope, CeilingRule(**shared, ceiling_fen_per_kg=row["ceiling_fen_per_kg"]))
     rule = MarginRateRule(
-        **shared, reference_date=row["reference_date"], default_rate=Fraction(row["default_rate"])
+        **shared,
+        reference_date=row["reference_date"],
+        default_rate=Fraction(row["default_rate"]),
+        bound_at=row["bound_at"],
     )
     return ScopedRule(scope, rule)

@@ -122,13 +122,16 @@ OFFERS = (
     "CREATE INDEX offers_epoch ON offers (judged_epoch, offer_id)",
     "CREATE INDEX products_category_since ON products (category_since)",
     "CREATE INDEX offers_until ON offers (judged_until) WHERE judged_until IS NOT NULL",
-    # What a shop has stated of its past stays: a reference deal cannot be taken back.
+    # What a shop has stated of its past stays: a reference deal cannot be taken back. When it was recorded
+    # says of which rules it may be a reference; one for which the regulator vouches is one of all.
     """
     CREATE TABLE offer_deals (
         offer_id uuid NOT NULL REFERENCES offers (offer_id),
         sold_on date NOT NULL,
         sale_fen integer NOT NULL CHECK (sale_fen >= 0),
         purchase_fen integer NOT NULL CHECK (purchase_fen > 0),
+        recorded_at timestamptz NOT NULL,
+        vouched_by text,
         PRIMARY KEY (offer_id, sold_on, sale_fen, purchase_fen)
     )
     """,

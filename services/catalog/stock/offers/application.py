@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.catalog.outlets import queries as ledger
 from services.catalog.prices import application as prices
 from services.catalog.prices import queries as rules
+from services.catalog.prices.domain import Deal
 from services.catalog.prices.scopes import Asked, Judged, Target, market_day
 from services.catalog.products import queries as products
 from services.catalog.stock.offers import domain, queries
@@ -34,6 +35,7 @@ class Listed:
     offer: Offer | None = None
     code: str | None = None
     refusal: Judged | None = None
+    unused_deals: int = 0
 
 
 async def list_goods(
@@ -65,6 +67,22 @@ async def list_goods(
     ]
     await queries.write(session, written, outlet_id=outlet_id, kind=kind, zones=zones, now=now)
     return [_tell(listing, settled.get(place), unlistable.get(place)) for place, listing in enumerate(wanted)]
+
+
+async def vouch_for_deals(
+    session: AsyncSession, outlet_id: UUID, deals: Sequence[tuple[str, Deal]], *, by: str, now: datetime
+) -> list[UUID | None]:
+    """Enter past deals of an outlet's items (by PLU) in the regulator's name, and judge these anew.
+
+    Returns the offer of each; None where the outlet has no such item.
+    """
+    if await ledger.lock_outlet(session, outlet_id) is None:
+        raise NotFound("catalog.outlet_unknown", "There is no such outlet")
+    standing = await queries.lock_of_outlet(session, outlet_id, sorted({plu for plu, _ in deals}))
+    known = {(standing[plu].offer_id, deal) for plu, deal in deals if plu in standing}
+    await queries.write_deals(session, known, vouched_by=by, now=now)
+    await rejudge(session, sorted({offer_id for offer_id, _ in known}), now)
+    return [standing[plu].offer_id if plu in standing else None for plu, _ in deals]
 
 
 async def rejudge_stale(session: AsyncSession, now: datetime) -> int:
@@ -157,10 +175,12 @@ def _with_earlier_deals(listing: Listing, standing: Mapping[str, Offer]) -> List
 def _tell(listing: Listing, settled: Settled | None, code: str | None) -> Listed:
     if settled is None:
         return Listed(plu=listing.plu, outcome=Outcome.REFUSED, code=code)
+    verdict = settled.refusal or settled.judged
     return Listed(
         plu=listing.plu,
         outcome=settled.outcome,
         offer=settled.offer,
         code="catalog.price_above_cap" if settled.refusal else None,
         refusal=settled.refusal,
+        unused_deals=len(verdict.decision.unused_deals) if verdict else 0,
     )

@@ -1,7 +1,7 @@
 """Every statement about offers; rows are locked in the order of their ids."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -19,7 +19,8 @@ LOCK_OF_OUTLET = text("""
     ORDER BY offer_id FOR NO KEY UPDATE
 """)
 DEALS = text("""
-    SELECT offer_id, sold_on, sale_fen, purchase_fen FROM offer_deals
+    SELECT offer_id, sold_on, sale_fen, purchase_fen, recorded_at, vouched_by IS NOT NULL AS is_vouched
+    FROM offer_deals
     WHERE offer_id = ANY(CAST(:offer_ids AS uuid[]))
 """)
 ZONES_OF = text("""
@@ -51,12 +52,14 @@ WRITE = text("""
         judged_zones = excluded.judged_zones
 """)
 WRITE_DEALS = text("""
-    INSERT INTO offer_deals (offer_id, sold_on, sale_fen, purchase_fen)
-    SELECT * FROM unnest(
+    INSERT INTO offer_deals (offer_id, sold_on, sale_fen, purchase_fen, recorded_at, vouched_by)
+    SELECT offer_id, sold_on, sale_fen, purchase_fen, :now, :vouched_by
+    FROM unnest(
         CAST(:offer_ids AS uuid[]), CAST(:days AS date[]), CAST(:sales AS integer[]),
         CAST(:purchases AS integer[])
-    )
-    ON CONFLICT DO NOTHING
+    ) AS row (offer_id, sold_on, sale_fen, purchase_fen)
+    ON CONFLICT (offer_id, sold_on, sale_fen, purchase_fen) DO UPDATE SET vouched_by = excluded.vouched_by
+    WHERE offer_deals.vouched_by IS NULL AND excluded.vouched_by IS NOT NULL
 """)
 OPEN_STOCK = text("""
     INSERT INTO stock (offer_id) SELECT unnest(CAST(:offer_ids AS uuid[])) ON CONFLICT DO NOTHING
@@ -157,7 +160,15 @@ async def write(  # noqa: PLR0913 - what the rows of one outlet share
     }
     columns |= _judged_columns(offers) | {"outlet_id": [outlet_id] * len(offers)}
     await session.execute(WRITE, {**columns, "kind": kind, "zones": sorted(zones), "now": now})
-    deals = [(one.offer.offer_id, deal) for one in offers for deal in one.offer.listing.deals]
+    deals = {(one.offer.offer_id, deal) for one in offers for deal in one.offer.listing.deals}
+    await write_deals(session, deals, vouched_by=None, now=now)
+    await session.execute(OPEN_STOCK, {"offer_ids": sorted(columns["offer_id"])})
+
+
+async def write_deals(
+    session: AsyncSession, deals: Collection[tuple[UUID, Deal]], *, vouched_by: str | None, now: datetime
+) -> None:
+    """Keep deals of offers; one that is known stays as it was recorded, and gains who vouches for it."""
     await session.execute(
         WRITE_DEALS,
         {
@@ -165,9 +176,10 @@ async def write(  # noqa: PLR0913 - what the rows of one outlet share
             "days": [deal.sold_on for _, deal in deals],
             "sales": [deal.sale_fen for _, deal in deals],
             "purchases": [deal.purchase_fen for _, deal in deals],
+            "vouched_by": vouched_by,
+            "now": now,
         },
     )
-    await session.execute(OPEN_STOCK, {"offer_ids": sorted(columns["offer_id"])})
 
 
 async def find_stale(
@@ -235,7 +247,7 @@ async def list_offers(
 async def _find_deals(session: AsyncSession, offer_ids: Sequence[UUID]) -> Mapping[UUID, tuple[Deal, ...]]:
     deals: defaultdict[UUID, tuple[Deal, ...]] = defaultdict(tuple)
     for row in await session.execute(DEALS, {"offer_ids": list(offer_ids)}):
-        deals[row.offer_id] += (Deal(row.sold_on, row.sale_fen, row.purchase_fen),)
+        deals[row.offer_id] += (Deal(*row[1:]),)
     return deals
 
 

@@ -1,10 +1,10 @@
 """Offers over HTTP; only the outlet itself lists, all who keep the ledger may look."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
@@ -22,6 +22,7 @@ from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 
 router = make_router("/outlets/{outlet_id}/offers")
+deals: APIRouter = make_router("/outlets/{outlet_id}/deals")
 
 Fen = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Cost = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -67,6 +68,8 @@ class ListedView(BaseModel):
     offer_id: UUID | None
     outcome: Outcome
     is_blocked: bool | None
+    # Deals that would be the binding rule's reference, but were stated only after it bound.
+    unused_deals: int
     errors: list[FaultView]
 
 
@@ -74,6 +77,35 @@ class ListedGoodsView(BaseModel):
     """What became of each listing, in the order asked."""
 
     items: list[ListedView]
+
+
+class VouchedDealBody(DealBody):
+    """A real sale of the outlet's item."""
+
+    plu: Plu
+
+
+class VouchForDeals(BaseModel):
+    """Deals for which the regulator vouches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deals: Annotated[list[VouchedDealBody], Field(min_length=1, max_length=500)]
+
+
+class VouchedDealView(BaseModel):
+    """What became of one deal."""
+
+    plu: str
+    offer_id: UUID | None
+    outcome: Literal["recorded", "refused"]
+    errors: list[FaultView]
+
+
+class VouchedView(BaseModel):
+    """What became of each deal, in the order asked."""
+
+    items: list[VouchedDealView]
 
 
 class OfferView(BaseModel):
@@ -116,6 +148,25 @@ async def list_offers(
     return paging.page(rows, _view, row_id=lambda row: row["offer_id"])
 
 
+@deals.post("", response_model=VouchedView, status_code=200)
+async def vouch_for_deals(  # noqa: PLR0913 - what the framework gives
+    outlet_id: UUID, body: VouchForDeals, *, caller: Caller, session: Session, now: Now, once: OnceOnly
+) -> Response:
+    """Enter deals that the regulator has seen the receipts of: a reference whenever a rule was confirmed."""
+    access.require(caller, Action.SET_PRICE_RULE)
+    seen = [(one.plu, Deal(one.sold_on, one.sale_fen, one.purchase_fen)) for one in body.deals]
+    found = await application.vouch_for_deals(session, outlet_id, seen, by=caller.subject, now=now)
+    items = [_vouched(place, *one) for place, one in enumerate(zip(body.deals, found, strict=True))]
+    return await once.accept(VouchedView(items=items), status=200)
+
+
+def _vouched(place: int, deal: VouchedDealBody, offer_id: UUID | None) -> VouchedDealView:
+    if offer_id is None:
+        fault = FaultView(pointer=f"/deals/{place}/plu", code="catalog.offer_unknown", params={})
+        return VouchedDealView(plu=deal.plu, offer_id=None, outcome="refused", errors=[fault])
+    return VouchedDealView(plu=deal.plu, offer_id=offer_id, outcome="recorded", errors=[])
+
+
 def _read(body: ListingBody) -> Listing:
     deals = tuple(Deal(deal.sold_on, deal.sale_fen, deal.purchase_fen) for deal in body.deals)
     return Listing(**body.model_dump(exclude={"deals"}), deals=deals)
@@ -134,6 +185,7 @@ def _item(place: int, listed: Listed) -> ListedView:
         offer_id=listed.offer.offer_id if listed.offer else None,
         outcome=listed.outcome,
         is_blocked=listed.offer.is_blocked if listed.offer else None,
+        unused_deals=listed.unused_deals,
         errors=errors,
     )
 
