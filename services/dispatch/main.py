@@ -11,6 +11,7 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.routes import load_router, portion_router
 from services.dispatch.passes.routes import router as passes_router
 from services.dispatch.plans.routes import router as plans_router
+from services.dispatch.relay import labels
 from services.dispatch.relay import routes as relay
 from services.dispatch.rescues import routes as rescues
 from services.dispatch.settings import DispatchSettings
@@ -35,6 +36,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             relay.hand_over_router,
             relay.load_router,
             relay.unit_router,
+            labels.router,
             relay.breach_router,
             rescues.rescue_router,
             rescues.incident_router,

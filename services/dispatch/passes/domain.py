@@ -1,10 +1,10 @@
 """What a pass must be, and what it allows. Pure.
 
-Checked: the form of the number and of both division codes, one number one vehicle, one vehicle one route at a
-time, the validity over the whole of a trip, the crew where the pass names one. Not checked: that a trip's
-goods are of the pass's class and its way lies between its origin and its destination. Those three are kept and
-shown to who asks at a road block; no event tells the division of an outlet or of a gate, so nothing here could
-hold a route against them.
+Checked: the form of the number and of both division codes, one number one vehicle, one vehicle one route at
+a time, the validity over the whole of a trip, the crew where the pass names one. Not checked: that a trip's
+goods are of the pass's class and that its way lies between its origin and its destination. Those three are
+kept and shown to who asks at a road block; no event tells the division of an outlet or of a gate, so nothing
+here could hold a route against them.
 """
 
 import re

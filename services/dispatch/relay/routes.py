@@ -18,7 +18,7 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow
 from services.dispatch.loads.views import LoadUnitView
 from services.dispatch.places import queries as places_queries
-from services.dispatch.relay import application, domain, permission, queries
+from services.dispatch.relay import application, domain, queries
 from services.dispatch.relay.application import Noted
 from services.dispatch.relay.domain import HandOver, Proof, ProofKind
 from services.dispatch.relay.views import (
@@ -27,7 +27,6 @@ from services.dispatch.relay.views import (
     HandOverView,
     HeldLoadView,
     HeldUnitView,
-    LabelView,
     RecordedItemsView,
     RecordedView,
 )
@@ -141,33 +140,6 @@ async def get_unit(session: Session, now: Now, caller: Caller, load_unit_id: UUI
     unit = await _get_unit(session, load_unit_id)
     await _get_load(session, caller, unit.load_id, now)
     return _held(unit, (await _holders(session, unit.load_id)).get(load_unit_id))
-
-
-@unit_router.get("/{load_unit_id}/label")
-async def get_label(session: Session, caller: Caller, request: Request, load_unit_id: UUID) -> LabelView:
-    """Give what is printed on a unit to the outlet that packs it: whoever has the text can prove a scan."""
-    unit = await _get_unit(session, load_unit_id)
-    load = await loads_queries.find_load(session, unit.load_id)
-    if load is None:
-        raise _missing()
-    zones = await places_queries.find_zones(session, [load.zone_id])
-    path = permission.resource_of(load, zones[load.zone_id].path if load.zone_id in zones else ()).path
-    access.require(caller, Action.HAND_OVER, Resource(path=path, outlet_id=load.outlet_id), hidden=True)
-    titles = await places_queries.find_titles(session, [load.community_id, load.building_id])
-    gates = await places_queries.find_gates(session, [load.community_id])
-    community = titles.get(load.community_id) or (
-        gates[load.community_id].title if load.community_id in gates else ""
-    )
-    outlets = await places_queries.find_outlets(session, [load.outlet_id])
-    lines = [
-        f"{community} {titles.get(load.building_id, '')}".strip(),
-        outlets[load.outlet_id].title if load.outlet_id in outlets else "",
-        f"{unit.number}/{load.pieces} · {unit.grams / 1000:.2f} kg",
-    ]
-    marks: Marks = request.app.state.marks
-    return LabelView(
-        load_unit_id=load_unit_id, text=marks.label_of(load_unit_id), lines=[line for line in lines if line]
-    )
 
 
 @breach_router.get("")

@@ -78,14 +78,6 @@ class HeldLoadView(LoadView):
     units: list[HeldUnitView]  # type: ignore[assignment]
 
 
-class LabelView(BaseModel):
-    """What is printed on a load unit: the text of the QR code, and lines for people."""
-
-    load_unit_id: UUID
-    text: str
-    lines: list[str]
-
-
 class BreachView(BaseModel):
     """A hand-over by somebody not cleared, open until a person closes it with a reason."""
 
