@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.catalog import GroupGranted, HoldOverdue, StockRefused, StockReserved, ZoneSupplied
 from services.contracts.dispatch import PortionDelivered, SlotCapacityStated
-from services.contracts.whitelist import DutyStated
+from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
 from services.orders.groups import application as groups
@@ -22,6 +22,20 @@ async def on_duty_stated(
     """Know the stewards of buildings; a zone that waited for one may open."""
     building_ids = await register.keep_duties(session, arrivals, now)
     await zones.attend(session, building_ids, now=now)
+
+
+async def on_person_cleared(
+    session: AsyncSession, arrivals: Sequence[Arrived[PersonCleared]], now: datetime
+) -> None:
+    """Know that a steward's duty counts again; a zone that waited for it may open."""
+    await zones.attend(session, await register.keep_clearances(session, arrivals), now=now)
+
+
+async def on_person_suspended(
+    session: AsyncSession, arrivals: Sequence[Arrived[PersonSuspended]], now: datetime
+) -> None:
+    """Know that a steward's duty counts no more: whoever is suspended stands at no door."""
+    await zones.attend(session, await register.keep_clearances(session, arrivals), now=now)
 
 
 async def on_zone_supplied(
@@ -83,6 +97,8 @@ HANDLERS: Handlers = {
     HoldOverdue: on_hold_overdue,
     PortionDelivered: on_portion_delivered,
     DutyStated: on_duty_stated,
+    PersonCleared: on_person_cleared,
+    PersonSuspended: on_person_suspended,
     ZoneSupplied: on_zone_supplied,
     SlotCapacityStated: on_slot_capacity_stated,
 }

@@ -9,8 +9,8 @@ import httpx
 from services.contracts.access import Role
 from services.contracts.catalog import ZoneSupplied
 from services.contracts.dispatch import SlotCapacityStated
-from services.contracts.values import AssignedOutlet, MissingSupply, OutletKind, Point
-from services.contracts.whitelist import DutyStated
+from services.contracts.values import AssignedOutlet, Clearance, MissingSupply, OutletKind, Point, ZoneClass
+from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.kit.ids import new_id
 from tests.orders.towns import Town
 from tests.serving import headers
@@ -88,6 +88,17 @@ def capacity(zone: dict[str, Any], incident_id: str, *, portions: int = 300) -> 
         incident_id=UUID(incident_id),
         portions=portions,
     )
+
+
+def suspended(person_id: UUID) -> PersonSuspended:
+    return PersonSuspended(person_id=person_id, role=Role.STEWARD, codes=("whitelist.health_requirement",))
+
+
+def cleared(person_id: UUID, *, ends: timedelta = timedelta(hours=40)) -> PersonCleared:
+    now = datetime.now(UTC)
+    sooner = Clearance(zone_class=ZoneClass.SEALED, valid_until=now + ends - timedelta(hours=1))
+    later = Clearance(zone_class=ZoneClass.PRECAUTION, valid_until=now + ends)
+    return PersonCleared(person_id=person_id, role=Role.STEWARD, clearances=(sooner, later))
 
 
 def duty(

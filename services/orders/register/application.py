@@ -10,14 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.access import Relation, Role
 from services.contracts.orders import AreaLevel, AreaStated
 from services.contracts.values import ZoneClass
-from services.contracts.whitelist import DutyStated
+from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.kit import outbox, vault
 from services.kit.caller import Caller
 from services.kit.event import Arrived
 from services.kit.ids import new_id
 from services.kit.vault import Keys, Master
-from services.orders.register import certificates, domain, duties, planting, queries, registration
+from services.orders.register import certificates, clearances, domain, duties, planting, queries, registration
 from services.orders.register.certificates import Destruction, Kept
+from services.orders.register.clearances import Word
 from services.orders.register.planting import Judged, Node, Outcome, Wanted
 from services.orders.register.queries import Sealed
 from services.orders.register.registration import Building, Registered, Registration, Standing
@@ -94,7 +95,10 @@ async def import_households(
 async def find_relation(
     session: AsyncSession, caller: Caller, *, building_id: UUID, now: datetime
 ) -> Relation | None:
-    """Return what ties a caller to a building: a duty as its steward that holds at this moment."""
+    """Return what ties a caller to a building: a duty as its steward that holds at this moment.
+
+    Who is suspended on the whitelist is tied to nothing, whatever the duty says.
+    """
     if caller.person_id is None or Role.STEWARD not in caller.roles:
         return None
     on_duty = await duties.is_steward_on_duty(
@@ -107,6 +111,7 @@ async def keep_duties(
     session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]], now: datetime
 ) -> Sequence[UUID]:
     """Keep the newest word on each duty; return the buildings whose stewards may have changed."""
+    await clearances.lock_people(session, [arrived.event.person_id for arrived in arrivals])
     stated = [
         (
             arrived.event,
@@ -116,6 +121,15 @@ async def keep_duties(
         for arrived in arrivals
     ]
     return await duties.save_duties(session, stated, now=now)
+
+
+async def keep_clearances(
+    session: AsyncSession, arrivals: Sequence[Arrived[PersonCleared]] | Sequence[Arrived[PersonSuspended]]
+) -> Sequence[UUID]:
+    """Keep the newest word on each person; return the buildings whose stewards count again, or no more."""
+    words = [_word_of(arrived.event, arrived.sequence) for arrived in arrivals]
+    await clearances.lock_people(session, [word.person_id for word in words])
+    return await clearances.save_words(session, words)
 
 
 async def read_contact(
@@ -162,6 +176,11 @@ async def certify(session: AsyncSession, master: Master, done: Destruction) -> C
     session.add(row)
     await session.flush()
     return row
+
+
+def _word_of(said: PersonCleared | PersonSuspended, sequence: int) -> Word:
+    cleared = said.clearances if isinstance(said, PersonCleared) else ()
+    return Word(said.person_id, max((each.valid_until for each in cleared), default=None), sequence)
 
 
 def _node_of(area: AreaRow, known: Mapping[UUID, AreaRow]) -> Node:

@@ -8,13 +8,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.whitelist import DutyStated
+from services.orders.register.clearances import IS_NOT_SUSPENDED
 
-IS_ON_DUTY = text("""
+IS_ON_DUTY = text(f"""
     SELECT EXISTS (
-        SELECT FROM building_stewards JOIN duties USING (duty_id)
+        SELECT FROM building_stewards JOIN duties AS duty USING (duty_id)
         WHERE building_id = :building_id AND person_id = :person_id AND starts_at <= :now AND :now < ends_at
+          AND {IS_NOT_SUSPENDED}
     )
-""")
+""")  # noqa: S608 - the condition is written beside its table
 SAVE_DUTIES = text("""
     INSERT INTO duties AS duty (
         duty_id, person_id, role, community_id, building_ids, starts_at, ends_at, sequence, due_at)
@@ -80,6 +82,6 @@ async def claim_due_duties(session: AsyncSession, *, now: datetime, limit: int) 
 async def is_steward_on_duty(
     session: AsyncSession, *, person_id: UUID, building_id: UUID, now: datetime
 ) -> bool:
-    """Say whether a person is a steward on duty for a building at this moment."""
+    """Say whether a person is a steward on duty for a building at this moment, and not suspended."""
     given = {"person_id": person_id, "building_id": building_id, "now": now}
     return bool((await session.execute(IS_ON_DUTY, given)).scalar_one())

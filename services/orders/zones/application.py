@@ -169,5 +169,5 @@ async def keep_capacity(
 
 
 async def attend(session: AsyncSession, building_ids: Iterable[UUID], *, now: datetime) -> None:
-    """Judge anew the zones whose buildings have got another steward, or whose steward's duty has begun."""
+    """Judge anew the zones whose buildings have got another steward, or whose steward begins to count."""
     await open_ready(session, await queries.find_awaiting(session, building_ids), now=now)

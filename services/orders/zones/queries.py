@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from services.contracts.values import Pin
 from services.kit.errors import NotFound
+from services.orders.register.clearances import IS_NOT_SUSPENDED
 from services.orders.zones.domain import Duty, Quota
 from services.orders.zones.tables import IncidentRow, SlotRow, ZoneRow
 
@@ -38,13 +39,14 @@ LIST_BUILDINGS = text("""
     SELECT zone_id, building_id, is_bare FROM zone_buildings
     WHERE zone_id = ANY(CAST(:zone_ids AS uuid[])) ORDER BY zone_id, building_id
 """)
-FIND_DUTIES = text("""
+FIND_DUTIES = text(f"""
     SELECT DISTINCT duty.duty_id, duty.building_ids, duty.starts_at, duty.ends_at
     FROM duties AS duty
     JOIN building_stewards AS steward USING (duty_id)
     JOIN zone_buildings AS member USING (building_id)
     WHERE member.zone_id = ANY(CAST(:zone_ids AS uuid[])) AND duty.starts_at <= :now AND :now < duty.ends_at
-""")
+      AND {IS_NOT_SUSPENDED}
+""")  # noqa: S608 - the condition is written beside its table
 LIST_COMMUNITIES = text("SELECT community_id FROM zone_communities WHERE zone_id = :zone_id ORDER BY 1")
 LIST_PINS = text("SELECT kind, subject_id, reason FROM zone_pins WHERE zone_id = :zone_id ORDER BY 1, 2")
 FIND_NEEDED_KINDS = text("""
@@ -164,7 +166,7 @@ async def list_buildings(session: AsyncSession, zone_ids: Iterable[UUID]) -> Seq
 
 
 async def find_duties(session: AsyncSession, zone_ids: Iterable[UUID], *, now: datetime) -> Sequence[Duty]:
-    """Return the duties of stewards that hold now in the zones' buildings."""
+    """Return the duties that hold now in the zones' buildings, of stewards who are not suspended."""
     found = await session.execute(FIND_DUTIES, {"zone_ids": sorted(set(zone_ids)), "now": now})
     return [
         Duty(building_ids=frozenset(row.building_ids), starts_at=row.starts_at, ends_at=row.ends_at)

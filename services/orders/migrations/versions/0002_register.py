@@ -79,6 +79,15 @@ REGISTER = (
         due_at timestamptz
     )
     """,
+    "CREATE INDEX duties_by_person ON duties (person_id)",
+    # A projection of whitelist's word on people: until when one is cleared for anything; null: suspended.
+    """
+    CREATE TABLE clearances (
+        person_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL CHECK (sequence > 0),
+        cleared_until timestamptz
+    )
+    """,
     "CREATE INDEX duties_due ON duties (due_at) WHERE due_at IS NOT NULL",
     """
     CREATE TABLE building_stewards (
