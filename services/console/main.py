@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.console.commands import parked, tokens, town
+from services.console.commands import gateway, parked, tokens, town
 from services.console.machine.databases import SERVICES
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("run")(town.run)
 app.command("demo")(town.demo)
 app.command("token")(tokens.token)
 app.add_typer(parked.app, name="parked")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(parked.outbox, name="outbox")
 
 Service = Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")]
