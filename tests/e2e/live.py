@@ -1,4 +1,4 @@
-"""A service's API on a socket of this process, before a database of its own."""
+"""A service's API on a socket of this process."""
 
 import asyncio
 import socket
@@ -14,10 +14,15 @@ from services.kit.settings import ServiceSettings
 from tests import databases, serving
 
 
+def make_database(service: str, administrator: str) -> str:
+    """Return the address of a database of a service, which lives as long as the cluster."""
+    return databases.address_of(administrator, asyncio.run(databases.build_template(administrator, service)))
+
+
 @contextmanager
-def serving_api(service: str, administrator: str, folder: Path) -> Iterator[str]:
+def serving_api(service: str, url: str, folder: Path) -> Iterator[str]:
     """Yield the address of a service whose one event loop runs in a thread beside the test."""
-    settings = _settings(service, folder, asyncio.run(_database(service, administrator)))
+    settings = _settings(service, folder, url)
     app = import_module(f"services.{service}.main").create_app(settings)
     place = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
@@ -29,10 +34,6 @@ def serving_api(service: str, administrator: str, folder: Path) -> Iterator[str]
         server.should_exit = True
         thread.join(timeout=10)
         place.close()
-
-
-async def _database(service: str, administrator: str) -> str:
-    return databases.address_of(administrator, await databases.build_template(administrator, service))
 
 
 def _settings(service: str, folder: Path, url: str) -> ServiceSettings:
