@@ -8,17 +8,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 # SQLSTATE classes that pass by themselves: connection, rollback asked for, resources, locks, shutdown.
 PASSING = ("08", "40", "53", "55", "57")
+# Of two who met the database chose one to begin anew: serialization failure, deadlock.
+LOST_RACES = ("40001", "40P01")
 
 
 def is_passing(error: BaseException) -> bool:
     """Say whether the same work may well succeed in a moment."""
     if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or state.startswith(PASSING)
+        return error.connection_invalidated or _state_of(error).startswith(PASSING)
     return isinstance(error, OSError | PoolTimeout)
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Say whether the same transaction, done again at once, will most likely succeed."""
+    return isinstance(error, DBAPIError) and _state_of(error) in LOST_RACES
 
 
 def describe(error: BaseException) -> str:
     """Name an error and its place; never its message, which may repeat what a resident wrote."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _state_of(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""

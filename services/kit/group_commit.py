@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import failures
 from services.kit.database import Sessions
 from services.kit.errors import Unavailable
+
+log = structlog.get_logger()
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -21,6 +25,17 @@ LARGEST_BATCH = 64
 WRITERS = 2
 # What waits longer than the service's own limit is better refused at once (promises.md P8).
 LONGEST_QUEUE = 2048
+LONGEST_WAIT = 3.0
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[Item, Outcome]):
+    """An item, who waits for its outcome, and since when by the loop's clock."""
+
+    item: Item
+    outcome: asyncio.Future[Outcome]
+    since: float
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -29,15 +44,16 @@ class GroupCommit(Generic[Item, Outcome]):
     def __init__(self, sessions: Sessions, write: Write[Item, Outcome]) -> None:
         self._sessions = sessions
         self._write = write
-        self._queue: asyncio.Queue[tuple[Item, asyncio.Future[Outcome]]] = asyncio.Queue(LONGEST_QUEUE)
+        self._queue: asyncio.Queue[Waiting[Item, Outcome]] = asyncio.Queue(LONGEST_QUEUE)
 
     async def submit(self, item: Item) -> Outcome:
         """Return the item's outcome once its batch has committed; raise its refusal, or the failure."""
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
         try:
-            self._queue.put_nowait((item, outcome))
+            self._queue.put_nowait(Waiting(item, outcome, loop.time()))
         except asyncio.QueueFull:
-            raise Unavailable("kit.overloaded", "Too much waits to be written", retry_after=1) from None
+            raise _overloaded() from None
         return await outcome
 
     @asynccontextmanager
@@ -63,30 +79,60 @@ class GroupCommit(Generic[Item, Outcome]):
                 for _ in batch:
                     self._queue.task_done()
 
-    async def _commit(self, batch: Sequence[tuple[Item, asyncio.Future[Outcome]]]) -> None:
-        try:
-            async with self._sessions.begin() as session:
-                outcomes = await self._write(session, [item for item, _ in batch])
-                # Before the commit: an answer too few is a defect that must not leave anyone waiting.
-                answered = list(zip(batch, outcomes, strict=True))
-        except Exception as failure:  # noqa: BLE001 - told to whoever waits
-            if len(batch) > 1 and not _is_out_of_reach(failure):
-                # A bad request fails alone: the batch is redone one by one.
-                for one in batch:
-                    await self._commit([one])
-                return
-            for _, waiting in batch:
-                _settle(waiting, failure)
+    async def _commit(self, queued: Sequence[Waiting[Item, Outcome]]) -> None:
+        batch = _refuse_stale(queued)
+        if not batch:
             return
-        for (_, waiting), outcome in answered:
-            _settle(waiting, outcome)
+        try:
+            outcomes = await self._write_all(batch)
+        except Exception as failure:  # noqa: BLE001 - told to whoever waits
+            if failures.is_passing(failure):
+                # What holds up the batch would hold up each of it alone, and all that queue behind it.
+                log.warning("batch.put_off", items=len(batch), error=type(failure).__name__)
+                for each in batch:
+                    _settle(each.outcome, _put_off(failure))
+            elif len(batch) > 1:
+                # A bad request fails alone: the batch is redone one by one.
+                for each in batch:
+                    await self._commit([each])
+            else:
+                _settle(batch[0].outcome, failure)
+            return
+        for each, outcome in zip(batch, outcomes, strict=True):
+            _settle(each.outcome, outcome)
+
+    async def _write_all(self, batch: Sequence[Waiting[Item, Outcome]]) -> Sequence[Outcome | Exception]:
+        """Write a batch in one transaction, anew as a whole where it only lost a race."""
+        tries = 1
+        while True:
+            try:
+                async with self._sessions.begin() as session:
+                    outcomes = await self._write(session, [each.item for each in batch])
+                    # Before the commit: an answer too few is a defect that must not leave anyone waiting.
+                    return [outcome for _, outcome in zip(batch, outcomes, strict=True)]
+            except DBAPIError as failure:
+                if tries == TRIES or not failures.is_lost_race(failure):
+                    raise
+            tries += 1
 
 
-def _is_out_of_reach(failure: Exception) -> bool:
-    """Say whether there is no connection: then each item alone would only wait as long once more."""
-    if isinstance(failure, DBAPIError):
-        return failure.connection_invalidated
-    return isinstance(failure, OSError | PoolTimeout)
+def _refuse_stale(queued: Sequence[Waiting[Item, Outcome]]) -> Sequence[Waiting[Item, Outcome]]:
+    """Return who may still be answered in time; tell the others to come again, for nothing was begun."""
+    oldest = asyncio.get_running_loop().time() - LONGEST_WAIT
+    for each in queued:
+        if each.since < oldest:
+            _settle(each.outcome, _overloaded())
+    return [each for each in queued if each.since >= oldest]
+
+
+def _overloaded() -> Unavailable:
+    return Unavailable("kit.overloaded", "Too much waits to be written", retry_after=1)
+
+
+def _put_off(failure: Exception) -> Unavailable:
+    refusal = Unavailable("kit.unavailable", "The service cannot answer now", retry_after=1)
+    refusal.__cause__ = failure
+    return refusal
 
 
 def _settle(waiting: asyncio.Future[Outcome], outcome: Outcome | Exception) -> None:

@@ -137,5 +137,83 @@ async def test_without_a_connection_the_whole_batch_is_told_within_the_wait_for_
             outcomes = await asyncio.gather(
                 *(group.submit(str(number)) for number in range(64)), return_exceptions=True
             )
-    assert {type(outcome) for outcome in outcomes} == {PoolTimeout}
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert {type(outcome.__cause__) for outcome in outcomes} == {PoolTimeout}
     await engine.dispose()
+
+
+async def test_a_batch_that_waits_for_a_lock_is_put_off_whole_and_holds_up_nobody_behind_it(
+    lamp_sessions: Sessions,
+) -> None:
+    write = Writer()
+
+    async def lock_first(session: AsyncSession, words: Sequence[str]) -> list[str | Exception]:
+        for word in words:
+            await session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:word))"), {"word": word[:4]})
+        return await write(session, words)
+
+    loop = asyncio.get_running_loop()
+    group = GroupCommit(lamp_sessions, lock_first)
+    async with lamp_sessions() as other, group.running():
+        await other.execute(text("SELECT pg_advisory_xact_lock(hashtext('slow'))"))
+        began = loop.time()
+        held = [asyncio.create_task(group.submit(f"slow {number:02}")) for number in range(32)]
+        await asyncio.sleep(0.1)
+        # One writer waits for the lock; what comes now is the other's, and then both's.
+        quick = await asyncio.gather(*(group.submit(f"fast {number:02}") for number in range(32)))
+        assert loop.time() - began < 0.9
+        put_off = await asyncio.gather(*held, return_exceptions=True)
+        assert loop.time() - began < 1.9
+        await other.rollback()
+        began = loop.time()
+        assert await group.submit("slow again") == "slow again is lit"
+        assert loop.time() - began < 0.5
+    assert [(type(each), each.code, each.retry_after) for each in put_off] == [
+        (Unavailable, "kit.unavailable", 1)
+    ] * 32
+    assert quick == [f"fast {number:02} is lit" for number in range(32)]
+    assert await list_words(lamp_sessions) == [*(f"fast {number:02}" for number in range(32)), "slow again"]
+
+
+async def test_a_batch_that_lost_a_race_is_written_anew_as_a_whole(lamp_sessions: Sessions) -> None:
+    write, races = Writer(), [1, 2]
+
+    async def lose_twice(session: AsyncSession, words: Sequence[str]) -> list[str | Exception]:
+        outcomes = await write(session, words)
+        if races and races.pop():
+            await session.execute(text("INSERT INTO lamps VALUES (gen_random_uuid(), 'come again')"))
+        return outcomes
+
+    group = GroupCommit(lamp_sessions, lose_twice)
+    async with group.running():
+        assert await asyncio.gather(group.submit("a"), group.submit("b")) == ["a is lit", "b is lit"]
+    assert write.batches == [["a", "b"]] * group_commit.TRIES
+    assert await list_words(lamp_sessions) == ["a", "b"]
+
+
+async def test_a_batch_that_loses_every_race_is_put_off_whole(lamp_sessions: Sessions) -> None:
+    write = Writer()
+    group = GroupCommit(lamp_sessions, write)
+    async with group.running():
+        outcomes = await asyncio.gather(
+            *(group.submit(words) for words in ("a", "come again", "b")), return_exceptions=True
+        )
+    assert [outcome.code for outcome in outcomes] == ["kit.unavailable"] * 3
+    assert write.batches == [["a", "come again", "b"]] * group_commit.TRIES
+    assert await list_words(lamp_sessions) == []
+
+
+async def test_what_has_waited_too_long_is_refused_before_it_is_begun(
+    lamp_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "LONGEST_WAIT", 0.2)
+    write = Writer()
+    group = GroupCommit(lamp_sessions, write)
+    old = asyncio.create_task(group.submit("old"))
+    await asyncio.sleep(0.3)
+    async with group.running():
+        assert await group.submit("new") == "new is lit"
+        with pytest.raises(Unavailable) as refused:
+            await old
+    assert (refused.value.code, refused.value.retry_after) == ("kit.overloaded", 1)
+    assert [words for batch in write.batches for words in batch] == ["new"]
