@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import text
 
@@ -103,6 +103,23 @@ async def bind_ceiling(client, fen_per_kg: int, **scope: Any) -> str:
     return rule_id
 
 
+def slot_of(zone_id: UUID, day: int = 0) -> UUID:
+    """The id of a zone's slot, so many days ahead."""
+    return uuid5(zone_id, str(day))
+
+
+async def open_slots(session: Any, zone_id: UUID, days: int = 3) -> None:
+    """Let catalog know of a slot of a zone today and on each of the next days."""
+    for day in range(days):
+        await session.execute(
+            text("""
+                INSERT INTO slots
+                VALUES (:slot_id, :zone_id, now() + CAST(:day AS integer) * interval '1 day')
+            """),
+            {"slot_id": slot_of(zone_id, day), "zone_id": zone_id, "day": day},
+        )
+
+
 async def supply_zone(
     sessions: Sessions, outlets: Sequence[UUID], *, zone_id: UUID | None = None, orders: int = 10_000
 ) -> UUID:
@@ -116,6 +133,7 @@ async def supply_zone(
             """),
             {"zone_id": zone_id, "incident_id": INCIDENT},
         )
+        await open_slots(session, zone_id)
         for rank, outlet_id in enumerate(outlets, 1):
             await session.execute(
                 text("""
@@ -137,9 +155,9 @@ def wanted(product_id: Any, quantity: int = 1, seen: int = 120, number: int = 1,
     )
 
 
-def make_placed(zone_id: UUID, *lines: WantedLine, order_id: UUID | None = None) -> OrderPlaced:
+def make_placed(zone_id: UUID, *lines: WantedLine, order_id: UUID | None = None, day: int = 0) -> OrderPlaced:
     return OrderPlaced(
-        order_id=order_id or new_id(), incident_id=INCIDENT, zone_id=zone_id, slot_id=new_id(),
+        order_id=order_id or new_id(), incident_id=INCIDENT, zone_id=zone_id, slot_id=slot_of(zone_id, day),
         community_id=new_id(), building_id=new_id(), household_id=new_id(), lines=lines,
     )  # fmt: skip
 
@@ -163,8 +181,8 @@ def make_cancelled(
 
 def make_locked(zone_id: UUID, *tally: TallyLine, households: int = 2) -> GroupLocked:
     return GroupLocked(
-        group_id=new_id(), zone_id=zone_id, slot_id=new_id(), incident_id=INCIDENT, households=households,
-        tally=tally,
+        group_id=new_id(), zone_id=zone_id, slot_id=slot_of(zone_id), incident_id=INCIDENT,
+        households=households, tally=tally,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.catalog.market import market_day
 from services.catalog.outlets.domain import (
     Licence,
     LicencePolicy,
@@ -11,7 +12,6 @@ from services.catalog.outlets.domain import (
     find_repeated,
     find_unmet,
     qualified_until,
-    today_of,
 )
 from services.contracts.values import OutletKind
 from services.kit.errors import Fault
@@ -67,8 +67,8 @@ def test_a_qualification_ends_with_the_first_kind_of_licence_that_ends() -> None
 
 
 def test_the_day_is_the_towns_own() -> None:
-    assert today_of(datetime(2022, 11, 20, 15, 59, tzinfo=UTC)) == date(2022, 11, 20)
-    assert today_of(datetime(2022, 11, 20, 16, 0, tzinfo=UTC)) == date(2022, 11, 21)
+    assert market_day(datetime(2022, 11, 20, 15, 59, tzinfo=UTC)) == date(2022, 11, 20)
+    assert market_day(datetime(2022, 11, 20, 16, 0, tzinfo=UTC)) == date(2022, 11, 21)
 
 
 def test_a_licence_named_twice_is_found_by_its_place() -> None:

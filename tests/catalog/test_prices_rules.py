@@ -3,9 +3,10 @@ from fractions import Fraction
 
 import pytest
 
+from services.catalog.market import market_day
 from services.catalog.prices import queries
 from services.catalog.prices.domain import CeilingRule
-from services.catalog.prices.scopes import RuleBook, Scope, ScopedRule, Target, market_day, next_change
+from services.catalog.prices.scopes import RuleBook, Scope, ScopedRule, Target, next_change
 from services.kit import database
 from services.kit.ids import new_id
 from tests.serving import headers

@@ -1,4 +1,6 @@
 from collections import Counter
+from dataclasses import replace
+from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,8 @@ from services.catalog.stock.holds.domain import (
 from services.contracts.values import TallyLine, WantedLine
 from services.kit.ids import new_id
 
-ZONE, NEAR, FAR = new_id(), new_id(), new_id()
+ZONE, SLOT, NEAR, FAR = new_id(), new_id(), new_id(), new_id()
+TODAY = date(2022, 11, 20)
 CABBAGE, RICE, OIL = new_id(), new_id(), new_id()
 
 
@@ -27,7 +30,7 @@ def make_shelf(outlet=NEAR, product=CABBAGE, price=200):
 
 
 def make_order(*lines, zone=ZONE):
-    return OrderRequest(reservation_id=new_id(), zone_id=zone, lines=lines)
+    return OrderRequest(reservation_id=new_id(), zone_id=zone, slot_id=SLOT, day=TODAY, lines=lines)
 
 
 def line(number=1, product=CABBAGE, quantity=1, seen=200, substitutes=()):
@@ -46,7 +49,7 @@ def decide_with(requests, stocked, picking=None):
         requests,
         markets={ZONE: Market(outlets=(NEAR, FAR), shelves=shelves)},
         free={shelf.offer_id: free for shelf, free in stocked},
-        picking=picking or {(ZONE, NEAR): 100, (ZONE, FAR): 100},
+        picking=picking or {(ZONE, NEAR, TODAY): 100, (ZONE, FAR, TODAY): 100},
     )
 
 
@@ -138,7 +141,7 @@ def test_two_lines_of_one_product_do_not_share_a_unit() -> None:
 
 def test_an_outlet_picks_no_more_orders_than_it_accepted() -> None:
     stocked = [(make_shelf(NEAR), 9)]
-    decisions = decide_with([make_order(line()), make_order(line())], stocked, {(ZONE, NEAR): 1})
+    decisions = decide_with([make_order(line()), make_order(line())], stocked, {(ZONE, NEAR, TODAY): 1})
     assert outlets_of(decisions[0]) == [NEAR]
     assert failures_of(decisions[1]) == [(1, "catalog.picking_full", 1, 0)]
 
@@ -146,13 +149,15 @@ def test_an_outlet_picks_no_more_orders_than_it_accepted() -> None:
 def test_the_next_outlet_gives_what_the_first_cannot_pick() -> None:
     stocked = [(make_shelf(NEAR), 9), (make_shelf(FAR), 9)]
     decisions = decide_with(
-        [make_order(line()), make_order(line())], stocked, {(ZONE, NEAR): 1, (ZONE, FAR): 1}
+        [make_order(line()), make_order(line())], stocked, {(ZONE, NEAR, TODAY): 1, (ZONE, FAR, TODAY): 1}
     )
     assert [outlets_of(one) for one in decisions] == [[NEAR], [FAR]]
 
 
 def make_group(*tally, households=10):
-    return GroupRequest(reservation_id=new_id(), zone_id=ZONE, households=households, tally=tally)
+    return GroupRequest(
+        reservation_id=new_id(), zone_id=ZONE, slot_id=SLOT, day=TODAY, households=households, tally=tally
+    )
 
 
 def tally_line(product=CABBAGE, quantity=10, seen=200):
@@ -194,12 +199,32 @@ def test_a_group_is_not_given_above_any_price_seen_and_is_told_so() -> None:
     assert [(one.granted, one.code) for one in decision.grants] == [(0, "catalog.price_changed")]
 
 
-def test_an_outlet_picks_for_all_households_of_a_group_or_for_none() -> None:
+def test_a_group_is_served_as_far_as_the_picking_of_its_outlet_goes() -> None:
+    wanted = make_group(tally_line(quantity=80), tally_line(RICE, quantity=10), households=40)
+    stocked = [(make_shelf(NEAR), 500), (make_shelf(NEAR, RICE), 500)]
+    [decision] = decide_with([wanted], stocked, {(ZONE, NEAR, TODAY): 39})
+    assert [(one.asked, one.granted, one.code) for one in decision.grants] == [
+        (80, 78, "catalog.picking_full"), (10, 10, None),
+    ]  # fmt: skip
+    assert decision.picking == {NEAR: 39}
+
+
+def test_the_next_outlet_picks_for_the_households_that_the_first_cannot() -> None:
     stocked = [(make_shelf(NEAR), 50), (make_shelf(FAR), 50)]
-    picking = {(ZONE, NEAR): 9, (ZONE, FAR): 19}
+    picking = {(ZONE, NEAR, TODAY): 9, (ZONE, FAR, TODAY): 4}
     decisions = decide_with([make_group(tally_line()), make_group(tally_line())], stocked, picking)
-    assert [part.outlet_id for part in decisions[0].lines] == [FAR]
-    assert [(one.granted, one.code) for one in decisions[1].grants] == [(0, "catalog.picking_full")]
+    assert [(part.outlet_id, part.quantity) for part in decisions[0].lines] == [(NEAR, 9), (FAR, 1)]
+    assert decisions[0].picking == {NEAR: 9, FAR: 1}
+    assert [(one.granted, one.code) for one in decisions[1].grants] == [(3, "catalog.picking_full")]
+    assert decisions[1].picking == {FAR: 3}
+
+
+def test_a_day_that_is_full_leaves_the_next_day_free() -> None:
+    stocked = [(make_shelf(NEAR), 9)]
+    tomorrow = TODAY + timedelta(days=1)
+    picking = {(ZONE, NEAR, TODAY): 1, (ZONE, NEAR, tomorrow): 1}
+    orders = [make_order(line()), make_order(line()), replace(make_order(line()), day=tomorrow)]
+    assert [type(one) for one in decide_with(orders, stocked, picking)] == [Reserved, Refused, Reserved]
 
 
 def test_what_waited_in_vain_is_refused_whole() -> None:
@@ -238,7 +263,7 @@ def test_no_promise_exceeds_stock_price_or_picking(baskets, free, picking) -> No
         make_order(*(one.model_copy(update={"line": number}) for number, one in enumerate(basket)))
         for basket in baskets
     ]
-    stations = {(ZONE, NEAR): picking[0], (ZONE, FAR): picking[1]}
+    stations = {(ZONE, NEAR, TODAY): picking[0], (ZONE, FAR, TODAY): picking[1]}
     decisions = decide_with(orders, list(zip(SHELVES, free, strict=True)), stations)
     units, picked = Counter(), Counter()
     for order, decision in zip(orders, decisions, strict=True):
@@ -253,6 +278,6 @@ def test_no_promise_exceeds_stock_price_or_picking(baskets, free, picking) -> No
             assert given_line.quantity == of.quantity
             assert given_line.product_id in (of.product_id, *of.substitutes)
             units[given_line.offer_id] += given_line.quantity
-        picked.update({(ZONE, one.outlet_id) for one in decision.lines})
+        picked.update({(ZONE, one.outlet_id, TODAY) for one in decision.lines})
     assert all(units[shelf.offer_id] <= there for shelf, there in zip(SHELVES, free, strict=True))
     assert all(picked[station] <= there for station, there in stations.items())

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from services.catalog.emergency.tables import EmergencyListRow, EmergencyOutletRow
-from services.catalog.outlets import domain
+from services.catalog.market import market_day
 
 # Of two who publish at once the second waits: versions have no gap and no twin.
 LOCK = text("LOCK TABLE emergency_lists IN SHARE ROW EXCLUSIVE MODE")
@@ -30,7 +30,7 @@ async def insert_list(session: AsyncSession, *, published_by: str, now: datetime
     """Write the next version of the list and return it, with how many outlets it names."""
     await session.execute(LOCK)
     version: int = (await session.execute(PUBLISH, {"now": now, "published_by": published_by})).scalar_one()
-    await session.execute(COPY, {"version": version, "today": domain.today_of(now)})
+    await session.execute(COPY, {"version": version, "today": market_day(now)})
     return version, await count_outlets(session, version)
 
 

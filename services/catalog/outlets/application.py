@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.market import market_day
 from services.catalog.outlets import domain, queries
 from services.catalog.outlets.domain import Facts, LicencePolicy
 from services.catalog.outlets.queries import Outlet, Qualification
@@ -79,7 +80,7 @@ async def sign_pledge(  # noqa: PLR0913 - what a signature is
 async def qualify(session: AsyncSession, outlet_id: UUID, *, by: str, now: datetime) -> Qualification:
     """Qualify an outlet until its first licence ends; raise `Rejected` naming every requirement not met."""
     outlet = await get_locked(session, outlet_id)
-    today = domain.today_of(now)
+    today = market_day(now)
     policies = await queries.list_policies(session, today=today)
     unmet = domain.find_unmet(outlet.facts, policies, has_pledge=outlet.has_pledge, today=today)
     if unmet:
@@ -150,7 +151,7 @@ async def _judge_again(
     ]
     if not qualified:
         return
-    today = domain.today_of(now)
+    today = market_day(now)
     policies = await queries.list_policies(session, today=today)
     kept: dict[UUID, Qualification] = {}
     for outlet, facts in qualified:

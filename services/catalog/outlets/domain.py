@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from enum import StrEnum
 from typing import Final
 
 from services.contracts.values import OutletKind, Point
 from services.kit.errors import Fault
 
-# One time for the whole country: a licence ends with the local day.
-CHINA: Final = timezone(timedelta(hours=8))
 NO_END: Final = date.max
 
 
@@ -65,11 +63,6 @@ class LicencePolicy:
     outlet_kind: OutletKind
     licence_kind: LicenceKind
     legal_ref: str
-
-
-def today_of(now: datetime) -> date:
-    """Return the date at which a moment falls in the town."""
-    return now.astimezone(CHINA).date()
 
 
 def find_unmet(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.catalog.outlets import application, domain, queries
+from services.catalog.market import market_day
+from services.catalog.outlets import application, queries
 from services.catalog.outlets.application import Imported, Outcome
 from services.catalog.outlets.domain import Facts, Licence, LicenceKind, Risk
 from services.catalog.outlets.queries import Outlet
@@ -190,7 +191,7 @@ async def list_outlets(  # noqa: PLR0913 - what FastAPI is to give, and two filt
     rows = await queries.list_outlets(
         session, after=paging.after, limit=paging.limit, kind=kind, updated_since=updated_since
     )
-    today = domain.today_of(now)
+    today = market_day(now)
     return paging.page(rows, lambda row: OutletView.of(row, today=today), row_id=lambda row: row.outlet_id)
 
 
@@ -199,7 +200,7 @@ async def get_outlet(outlet_id: UUID, caller: Caller, session: Session, now: Now
     """Return an outlet of the ledger."""
     access.require(caller, Action.READ_LEDGER, Resource(outlet_id=outlet_id))
     outlet = await application.get_outlet(session, outlet_id)
-    return OutletView.of(outlet, today=domain.today_of(now))
+    return OutletView.of(outlet, today=market_day(now))
 
 
 @router.post("/{outlet_id}/pledge")

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.market import market_day
 from services.catalog.prices import domain, queries, scopes
 from services.catalog.prices.domain import CeilingRule, PriceDecision
 from services.catalog.prices.queries import KeptDecision
@@ -27,7 +28,7 @@ async def judge(
     session: AsyncSession, asked: Sequence[Asked], *, occasion: str, now: datetime
 ) -> list[Judged]:
     """Judge prices by the rules that bind today, and keep each decision with its inputs."""
-    day = scopes.market_day(now)
+    day = market_day(now)
     # The count first: a rule confirmed between the two reads makes what follows judged again, never less.
     epoch = await queries.get_epoch(session)
     book = await queries.get_book(session, day=day)

@@ -3,14 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
-from typing import Final
+from datetime import date, timedelta
 from uuid import UUID
 
 from services.catalog.prices.domain import Item, PriceDecision, Rule
-
-# The mainland keeps one time; a rule's days are its authority's.
-MARKET_TIME: Final = timezone(timedelta(hours=8))
 
 Key = tuple[UUID | None, str | None]
 
@@ -99,11 +95,6 @@ class RuleBook:
         return tuple(
             scoped.rule for key in keys for scoped in self._pages.get(key, ()) if scoped.covers(target)
         )
-
-
-def market_day(now: datetime) -> date:
-    """Return the day of a moment where the rules are made."""
-    return now.astimezone(MARKET_TIME).date()
 
 
 def next_change(rules: Sequence[Rule], *, after: date) -> date | None:

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.catalog.outlets.domain import today_of
+from services.catalog.market import market_day
 from services.catalog.supply import domain, queries, writes
 from services.catalog.supply.domain import Assignment, Figures, Status, Supply, Turn
 from services.catalog.supply.queries import Sign
@@ -128,7 +128,7 @@ async def advance(session: AsyncSession, zone_ids: Sequence[UUID], now: datetime
     if not found:
         return
     figures = await queries.get_figures(session, now=now)
-    loaded, signs = await queries.load_supplies(session, found, today=today_of(now))
+    loaded, signs = await queries.load_supplies(session, found, today=market_day(now))
     supplies = await _ask(session, await _lapse(session, loaded, now), figures, now)
     await _state(session, found, supplies, signs, now)
     latest = now + timedelta(seconds=figures.look_again_seconds)
@@ -170,7 +170,7 @@ async def _ask(
     kinds = {kind for supply in supplies for kind in supply.needs if supply.lacking(kind)}
     if not kinds:
         return list(supplies)
-    candidates = await queries.lock_candidates(session, kinds, today=today_of(now))
+    candidates = await queries.lock_candidates(session, kinds, today=market_day(now))
     asks = domain.choose_asks(supplies, candidates)
     asked = await writes.insert_asks(session, asks, answer_seconds=figures.answer_seconds, now=now)
     return [
@@ -247,7 +247,7 @@ async def _lock(
     row = await _get_row(session, assignment_id, outlet_id)
     await queries.lock_zones(session, [row.zone_id])
     found = await zones.find_zones(session, [row.zone_id])
-    (supply,), _ = await queries.load_supplies(session, found, today=today_of(now))
+    (supply,), _ = await queries.load_supplies(session, found, today=market_day(now))
     assignment = next(one for one in supply.assignments if one.assignment_id == assignment_id)
     return found[row.zone_id], supply, assignment
 
@@ -261,7 +261,7 @@ async def _get_row(session: AsyncSession, assignment_id: UUID, outlet_id: UUID) 
 
 async def _find_remaining(session: AsyncSession, supply: Supply, outlet_id: UUID, now: datetime) -> int:
     # All kinds of the zone at once: what is locked later is then locked already, and no order is broken.
-    candidates = await queries.lock_candidates(session, supply.needs, today=today_of(now))
+    candidates = await queries.lock_candidates(session, supply.needs, today=market_day(now))
     return next((one.remaining for one in candidates if one.outlet_id == outlet_id), 0)
 
 

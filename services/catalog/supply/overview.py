@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.market import market_day
 from services.catalog.outlets import application as ledger
 from services.catalog.outlets import queries as outlets
-from services.catalog.outlets.domain import today_of
 from services.catalog.outlets.queries import Outlet
 from services.catalog.supply import domain, queries
 from services.catalog.supply.domain import Supply
@@ -43,7 +43,7 @@ async def get_overview(session: AsyncSession, zone_id: UUID, *, now: datetime) -
     zone = await zones.find_zone(session, zone_id)
     if zone is None:
         raise NotFound("catalog.zone_unknown", "There is no such zone")
-    (supply,), _ = await queries.load_supplies(session, {zone_id: zone}, today=today_of(now))
+    (supply,), _ = await queries.load_supplies(session, {zone_id: zone}, today=market_day(now))
     stated = (await queries.find_stated(session, [zone_id])).get(zone_id)
     supplied_at = stated.supplied_at if stated else None
     return Overview(
@@ -68,7 +68,7 @@ async def _find_passed_over(session: AsyncSession, supply: Supply, now: datetime
 def _code_of(outlet: Outlet | None, supply: Supply, now: datetime) -> str:
     if outlet is None:
         return "catalog.outlet_unknown"
-    if not ledger.is_qualified(outlet, today=today_of(now)):
+    if not ledger.is_qualified(outlet, today=market_day(now)):
         return "catalog.outlet_not_qualified"
     if outlet.facts.kind not in supply.needs:
         return "catalog.kind_not_needed"

@@ -1,6 +1,7 @@
 """Every SELECT and write of the zones' projection."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from services.catalog.market import market_day
 from services.catalog.zones.domain import Gate, Zone
 from services.catalog.zones.tables import ZoneRow
 from services.contracts.orders import ZoneClosed, ZoneOpened
@@ -45,14 +47,38 @@ CLOSE = text("""
     WHERE zones.sequence < excluded.sequence
     RETURNING zone_id
 """)
+WRITE_SLOTS = text("""
+    INSERT INTO slots (slot_id, zone_id, starts_at)
+    SELECT slot_id, zone_id, starts_at
+    FROM unnest(CAST(:slot_ids AS uuid[]), CAST(:zone_ids AS uuid[]), CAST(:starts AS timestamptz[]))
+         AS row (slot_id, zone_id, starts_at)
+    ORDER BY slot_id
+    ON CONFLICT (slot_id) DO UPDATE SET starts_at = excluded.starts_at
+""")
+FIND_SLOTS = text("SELECT slot_id, starts_at FROM slots WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))")
 GATES = TypeAdapter(tuple[Gate, ...])
 PINS = TypeAdapter(tuple[Pin, ...])
 
 
 async def write_opened(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpened]]) -> set[UUID]:
-    """Write zones as opened and return those for which this is news."""
+    """Write zones as opened, with their slots, and return those for which this is news."""
     zones = orjson.dumps([_document_of(arrived) for arrived in arrivals]).decode()
-    return set((await session.execute(OPEN, {"zones": zones})).scalars())
+    fresh = set((await session.execute(OPEN, {"zones": zones})).scalars())
+    slots = [
+        (slot, arrived.event.zone_id)
+        for arrived in arrivals
+        if arrived.event.zone_id in fresh
+        for slot in arrived.event.slots
+    ]
+    await session.execute(
+        WRITE_SLOTS,
+        {
+            "slot_ids": [slot.slot_id for slot, _ in slots],
+            "zone_ids": [zone_id for _, zone_id in slots],
+            "starts": [slot.starts_at for slot, _ in slots],
+        },
+    )
+    return fresh
 
 
 async def write_closed(session: AsyncSession, arrivals: Sequence[Arrived[ZoneClosed]]) -> set[UUID]:
@@ -73,6 +99,12 @@ async def find_zones(session: AsyncSession, zone_ids: Iterable[UUID]) -> Mapping
     asked = select(ZoneRow).where(col(ZoneRow.zone_id).in_(list(zone_ids)))
     rows = await session.scalars(asked, execution_options={"populate_existing": True})
     return {row.zone_id: _zone_of(row) for row in rows}
+
+
+async def find_days(session: AsyncSession, slot_ids: Iterable[UUID]) -> Mapping[UUID, date]:
+    """Return the market's day on which each slot's goods are delivered; an unknown slot is left out."""
+    rows = await session.execute(FIND_SLOTS, {"slot_ids": sorted(set(slot_ids))})
+    return {row.slot_id: market_day(row.starts_at) for row in rows}
 
 
 async def find_zone(session: AsyncSession, zone_id: UUID) -> Zone | None:

@@ -149,6 +149,14 @@ SUPPLY = (
     )
     """,
     "CREATE INDEX zones_incident ON zones (incident_id)",
+    # When a zone's orders are delivered; picking is counted by that day.
+    """
+    CREATE TABLE slots (
+        slot_id uuid PRIMARY KEY,
+        zone_id uuid NOT NULL REFERENCES zones,
+        starts_at timestamptz NOT NULL
+    )
+    """,
     # What catalog says of a zone's supply: `stated` is the last zone_supplied, `sequence` counts them.
     # Whoever changes a zone's assignments holds this row.
     """

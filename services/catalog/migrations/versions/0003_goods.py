@@ -190,7 +190,8 @@ HOLDS = (
     """,
     # A zone may be heard of after its first order; orders refuses by itself after 30 s (its own policy).
     "INSERT INTO hold_policies VALUES ('2022-03-01T00:00:00Z', 20, 300, 'assumed; a place states its own')",
-    # `wanted` is there while it waits for its zone's supply; `place` is the order of arrival.
+    # `wanted` is there while it waits for its zone's supply or slot; `place` is the order of arrival;
+    # `day` is that of its delivery, by its slot as it was when the goods were held.
     """
     CREATE TABLE reservations (
         reservation_id uuid PRIMARY KEY,
@@ -201,12 +202,14 @@ HOLDS = (
         zone_id uuid NOT NULL,
         incident_id uuid NOT NULL,
         households integer NOT NULL CHECK (households >= 0),
-        day date NOT NULL,
+        slot_id uuid NOT NULL,
+        day date,
         wanted jsonb,
         sequence integer NOT NULL DEFAULT 0,
         deadline_at timestamptz NOT NULL,
         limit_at timestamptz,
-        CHECK (status <> 'waiting' OR wanted IS NOT NULL)
+        CHECK (status <> 'waiting' OR wanted IS NOT NULL),
+        CHECK (status NOT IN ('held', 'committed', 'handed_over') OR day IS NOT NULL)
     )
     """,
     "CREATE INDEX reservations_waiting ON reservations (place) WHERE status = 'waiting'",
@@ -235,6 +238,15 @@ HOLDS = (
         taken integer NOT NULL DEFAULT 0 CHECK (taken >= 0),
         PRIMARY KEY (zone_id, outlet_id, day)
     ) WITH (fillfactor = 70)
+    """,
+    # What of its picking a group was charged for, until it is shared out and its households are counted.
+    """
+    CREATE TABLE group_picking (
+        reservation_id uuid NOT NULL REFERENCES reservations (reservation_id),
+        outlet_id uuid NOT NULL,
+        orders integer NOT NULL CHECK (orders > 0),
+        PRIMARY KEY (reservation_id, outlet_id)
+    )
     """,
     # What orders has said about an order; `unknown` while only a hand-over of it has been heard of.
     """

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from prometheus_client import Counter as Metric
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.market import market_day
 from services.catalog.prices import queries as rules
-from services.catalog.prices.scopes import market_day
 from services.catalog.stock.holds import desk, moves, queries, shelves
 from services.catalog.stock.holds.domain import (
     Decision,
@@ -20,15 +21,16 @@ from services.catalog.stock.holds.domain import (
     GroupRequest,
     Market,
     OrderRequest,
+    Place,
     Refused,
     Request,
     Reserved,
-    Station,
 )
 from services.catalog.stock.holds.queries import NewReservation
 from services.catalog.stock.offers import application as offers
 from services.catalog.supply import queries as supply
 from services.catalog.supply.queries import SupplyingOutlet
+from services.catalog.zones import queries as zones
 from services.contracts.catalog import GroupGranted, HoldOverdue, StockRefused, StockReserved
 from services.contracts.orders import GroupLocked, OrderPlaced
 from services.contracts.values import TallyLine, WantedLine
@@ -44,7 +46,9 @@ Supplies = Mapping[UUID, tuple[SupplyingOutlet, ...]]
 async def reserve(session: AsyncSession, orders: Sequence[OrderPlaced], now: datetime) -> None:
     """Hold every line of an order, or none of it; orders are decided in the order they came."""
     requests = [
-        OrderRequest(reservation_id=order.order_id, zone_id=order.zone_id, lines=order.lines)
+        OrderRequest(
+            reservation_id=order.order_id, zone_id=order.zone_id, slot_id=order.slot_id, lines=order.lines
+        )
         for order in orders
     ]
     incidents = {order.order_id: order.incident_id for order in orders}
@@ -57,6 +61,7 @@ async def grant(session: AsyncSession, groups: Sequence[GroupLocked], now: datet
         GroupRequest(
             reservation_id=group.group_id,
             zone_id=group.zone_id,
+            slot_id=group.slot_id,
             households=group.households,
             tally=group.tally,
         )
@@ -67,14 +72,11 @@ async def grant(session: AsyncSession, groups: Sequence[GroupLocked], now: datet
 
 
 async def decide_waiting(session: AsyncSession, now: datetime) -> int:
-    """Decide what waited for its zone's supply, or refuse it past its deadline; return how many."""
+    """Decide what waited for its zone's supply or slot, or refuse it past its deadline; return how many."""
     rows = await queries.claim_waiting(session, now=now, limit=AT_ONCE)
-    requests = [_read_waiting(row) for row in rows]
+    requests = await _with_days(session, [_read_waiting(row) for row in rows])
     supplies = await supply.outlets_of_zone(session, {request.zone_id for request in requests})
-    for day in sorted({row["day"] for row in rows}):
-        of_day = {row["reservation_id"] for row in rows if row["day"] == day}
-        mine = [request for request in requests if request.reservation_id in of_day]
-        await _decide(session, mine, supplies, day=day, now=now)
+    await _decide(session, requests, supplies, now=now)
     return len(rows)
 
 
@@ -89,10 +91,10 @@ async def ask_about_overdue(session: AsyncSession, now: datetime) -> int:
 
 
 async def _take_in(
-    session: AsyncSession, requests: Sequence[Request], incidents: Mapping[UUID, UUID], now: datetime
+    session: AsyncSession, asked: Sequence[Request], incidents: Mapping[UUID, UUID], now: datetime
 ) -> None:
     policy = await queries.get_policy(session, now)
-    day = market_day(now)
+    requests = await _with_days(session, asked)
     supplies = await supply.outlets_of_zone(session, {request.zone_id for request in requests})
     fresh = await queries.insert(
         session,
@@ -102,28 +104,37 @@ async def _take_in(
                 zone_id=request.zone_id,
                 incident_id=incidents[request.reservation_id],
                 households=request.households if isinstance(request, GroupRequest) else 1,
-                wanted=None if supplies[request.zone_id] else _write_waiting(request),
+                slot_id=request.slot_id,
+                wanted=None if _is_ready(request, supplies) else _write_waiting(request),
             )
             for request in requests
         ],
         is_group=any(isinstance(request, GroupRequest) for request in requests),
-        day=day,
         deadline_at=now + policy.waiting,
     )
-    ready = [one for one in requests if one.reservation_id in fresh and supplies[one.zone_id]]
-    await _decide(session, ready, supplies, day=day, now=now)
+    ready = [one for one in requests if one.reservation_id in fresh and _is_ready(one, supplies)]
+    await _decide(session, ready, supplies, now=now)
+
+
+async def _with_days(session: AsyncSession, requests: Sequence[Request]) -> list[Request]:
+    days = await zones.find_days(session, {request.slot_id for request in requests})
+    return [replace(request, day=days.get(request.slot_id)) for request in requests]
+
+
+def _is_ready(request: Request, supplies: Supplies) -> bool:
+    return request.day is not None and bool(supplies[request.zone_id])
 
 
 async def _decide(
-    session: AsyncSession, requests: Sequence[Request], supplies: Supplies, *, day: date, now: datetime
+    session: AsyncSession, requests: Sequence[Request], supplies: Supplies, *, now: datetime
 ) -> None:
-    ready = [request for request in requests if supplies[request.zone_id]]
+    ready = [request for request in requests if _is_ready(request, supplies)]
     decisions: list[Decision] = [
-        desk.refuse_unsupplied(request) for request in requests if not supplies[request.zone_id]
+        desk.refuse_unsupplied(request) for request in requests if not _is_ready(request, supplies)
     ]
     if ready:
         markets = await _find_markets(session, ready, supplies, now)
-        picking = await _lock_picking(session, ready, supplies, day)
+        picking = await _lock_picking(session, ready, supplies)
         sellable = {
             shelf.offer_id
             for market in markets.values()
@@ -132,7 +143,7 @@ async def _decide(
         }
         free = await shelves.lock_free(session, sellable)
         decisions += desk.decide(ready, markets=markets, free=free, picking=picking)
-    await _write(session, decisions, day=day, now=now)
+    await _write(session, decisions, now=now)
 
 
 async def _find_markets(
@@ -171,39 +182,50 @@ def _find_stale(found: Sequence[RowMapping], supplies: Supplies) -> list[UUID]:
 
 
 async def _lock_picking(
-    session: AsyncSession, requests: Sequence[Request], supplies: Supplies, day: date
-) -> dict[Station, int]:
+    session: AsyncSession, requests: Sequence[Request], supplies: Supplies
+) -> dict[Place, int]:
     capacity = {
-        (zone, outlet.outlet_id): outlet.capacity_orders
-        for zone in {request.zone_id for request in requests}
+        (zone, outlet.outlet_id, day): outlet.capacity_orders
+        for zone, day in {(request.zone_id, request.day) for request in requests}
+        if day is not None
         for outlet in supplies[zone]
     }
-    taken = await shelves.lock_picking(session, capacity, day=day)
-    return {station: orders - taken[station] for station, orders in capacity.items()}
+    taken = await shelves.lock_picking(session, capacity)
+    return {place: orders - taken[place] for place, orders in capacity.items()}
 
 
-async def _write(session: AsyncSession, decisions: Sequence[Decision], *, day: date, now: datetime) -> None:
+async def _write(session: AsyncSession, decisions: Sequence[Decision], *, now: datetime) -> None:
     policy = await queries.get_policy(session, now)
     held: dict[UUID, list[tuple[UUID, UUID, int]]] = {}
+    charged: list[tuple[UUID, UUID, int]] = []
     promised: Counter[UUID] = Counter()
-    picking: Counter[shelves.Place] = Counter()
+    picking: Counter[Place] = Counter()
     for decision in decisions:
-        lines = () if isinstance(decision, Refused) else decision.lines
-        outlet_of = {line.offer_id: line.outlet_id for line in lines}
-        units = moves.units_of(lines)
-        promised.update(units)
-        request = decision.request
-        if lines:
-            held[request.reservation_id] = [(offer, outlet_of[offer], units[offer]) for offer in units]
-        orders = max(1, request.households) if isinstance(request, GroupRequest) else 1
-        for outlet in set(outlet_of.values()):
-            picking[request.zone_id, outlet, day] += orders
         DECISIONS.labels(_outcome_of(decision)).inc()
+        request = decision.request
+        if isinstance(decision, Refused) or not decision.lines or request.day is None:
+            continue
+        outlet_of = {line.offer_id: line.outlet_id for line in decision.lines}
+        units = moves.units_of(decision.lines)
+        promised.update(units)
+        held[request.reservation_id] = [(offer, outlet_of[offer], units[offer]) for offer in units]
+        for outlet, orders in _picking_of(decision).items():
+            picking[request.zone_id, outlet, request.day] += orders
+            if isinstance(decision, Granted):
+                charged.append((request.reservation_id, outlet, orders))
 
-    await queries.hold(session, held, limit_at=now + policy.hold)
+    days = {decision.request.reservation_id: decision.request.day for decision in decisions}
+    await queries.hold(session, held, days=days, limit_at=now + policy.hold)
+    await queries.charge_groups(session, charged)
     await outbox.add_all(session, [(_event_of(decision), 1) for decision in decisions])
     await shelves.change_picking(session, picking)
     await shelves.promise(session, promised)
+
+
+def _picking_of(decision: Reserved | Granted) -> Mapping[UUID, int]:
+    if isinstance(decision, Granted):
+        return decision.picking
+    return dict.fromkeys((line.outlet_id for line in decision.lines), 1)
 
 
 def _products_of(request: Request) -> set[UUID]:
@@ -237,11 +259,13 @@ def _read_waiting(row: RowMapping) -> Request:
         return GroupRequest(
             reservation_id=row["reservation_id"],
             zone_id=row["zone_id"],
+            slot_id=row["slot_id"],
             households=row["households"],
             tally=tuple(TallyLine.model_validate(line) for line in row["wanted"]),
         )
     return OrderRequest(
         reservation_id=row["reservation_id"],
         zone_id=row["zone_id"],
+        slot_id=row["slot_id"],
         lines=tuple(WantedLine.model_validate(line) for line in row["wanted"]),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.catalog.stock.holds import tally
 from services.catalog.stock.holds.domain import (
     NOT_OFFERED,
     NOT_SUPPLIED,
@@ -16,11 +17,11 @@ from services.catalog.stock.holds.domain import (
     GroupRequest,
     Market,
     OrderRequest,
+    Place,
     Refused,
     Request,
     Reserved,
     Shelf,
-    Station,
 )
 from services.contracts.values import GivenLine, Grant, LineFailure, WantedLine
 
@@ -32,11 +33,12 @@ def decide(
     *,
     markets: Mapping[UUID, Market],
     free: Mapping[UUID, int],
-    picking: Mapping[Station, int],
+    picking: Mapping[Place, int],
 ) -> list[Decision]:
     """Decide requests in the order given: what one is promised is not there for those after it.
 
-    `free` are the units of each offer, `picking` the orders that an outlet can still pick for a zone.
+    `free` are the units of each offer, `picking` the orders that an outlet can still pick for a zone
+    on a day.
     """
     desk = _Desk(markets, Counter(free), dict(picking))
     return [
@@ -49,8 +51,8 @@ def refuse_unsupplied(request: Request) -> Decision:
     """Refuse what waited in vain for its zone's supply."""
     if isinstance(request, GroupRequest):
         grants = (
-            _grant(product_id, asked.total(), (), NOT_SUPPLIED)
-            for product_id, asked in _tally_of(request).items()
+            tally.grant(product_id, asked.total(), (), NOT_SUPPLIED)
+            for product_id, asked in tally.by_product(request).items()
         )
         return Granted(request, tuple(grants))
     return Refused(request, tuple(_fail(line, NOT_SUPPLIED, line.quantity, 0) for line in request.lines))
@@ -60,7 +62,7 @@ def refuse_unsupplied(request: Request) -> Decision:
 class _Desk:
     markets: Mapping[UUID, Market]
     free: Counter[UUID]
-    picking: dict[Station, int]
+    picking: dict[Place, int]
 
     def reserve(self, request: OrderRequest) -> Decision:
         """Hold every line or none.
@@ -70,7 +72,7 @@ class _Desk:
         no outlet has the product itself; then one outlet for all is looked for again, then as few as can be.
         """
         market = self.markets.get(request.zone_id, Market())
-        outlets = [outlet for outlet in market.outlets if self._can_pick(request.zone_id, outlet)]
+        outlets = list(self._rooms_of(request, market))
         wanted = [(line, line.product_id) for line in request.lines]
         picks = self._from_one(market, outlets, wanted)
         if picks is None:
@@ -79,39 +81,74 @@ class _Desk:
                 return Refused(request, tuple(failures))
             chosen = [(line, shelf.product_id) for line, shelf in each]
             picks = self._from_one(market, outlets, chosen) or self._from_few(market, outlets, chosen, each)
-        self._take(request.zone_id, picks, households=1)
+        self.free.subtract(_units_of(picks))
+        self._pick(request, dict.fromkeys((shelf.outlet_id for _, shelf in picks), 1))
         return Reserved(request, tuple(_give(line.line, shelf, line.quantity) for line, shelf in picks))
 
     def grant(self, request: GroupRequest) -> Decision:
-        """Give each product as far as it goes, outlets by rank; one picks for all households or for none."""
+        """Give each product as far as it goes, outlets by rank, each for as many households as it can pick.
+
+        Catalog does not know who wants what: an outlet with room for n of a group's h households gives at
+        most n/h of what is asked of a product, or n units where that is more; the next outlet gives the rest.
+        It is charged for n, or for its units where they are fewer, until the group is shared out, and then
+        for exactly the households that have goods of it.
+        """
         market = self.markets.get(request.zone_id, Market())
         households = max(1, request.households)
-        outlets = [outlet for outlet in market.outlets if self._can_pick(request.zone_id, outlet, households)]
+        rooms = {outlet: min(room, households) for outlet, room in self._rooms_of(request, market).items()}
         grants = tuple(
-            self._grant_product(market, outlets, product, asked)
-            for product, asked in _tally_of(request).items()
+            self._grant_product(market, product, asked, rooms, households)
+            for product, asked in tally.by_product(request).items()
         )
-        for outlet in {part.outlet_id for grant in grants for part in grant.parts}:
-            self.picking[request.zone_id, outlet] -= households
-        return Granted(request, grants)
+        units: Counter[UUID] = Counter()
+        for part in (part for grant in grants for part in grant.parts):
+            units[part.outlet_id] += part.quantity
+        picking = {outlet: min(rooms[outlet], given) for outlet, given in units.items()}
+        self._pick(request, picking)
+        return Granted(request, grants, picking)
 
     def _grant_product(
-        self, market: Market, outlets: Sequence[UUID], product_id: UUID, asked: Counter[int]
+        self,
+        market: Market,
+        product_id: UUID,
+        asked: Counter[int],
+        rooms: Mapping[UUID, int],
+        households: int,
     ) -> Grant:
         parts: list[GivenLine] = []
         missing = asked.copy()
-        for outlet in outlets:
+        for outlet, room in rooms.items():
+            most = max(asked.total() * room // households, min(asked.total(), room))
             for shelf in market.shelves.get((outlet, product_id), ()):
-                taken = _take_for(missing, shelf.price_fen, self.free[shelf.offer_id])
+                taken = tally.take_for(missing, shelf.price_fen, min(most, self.free[shelf.offer_id]))
                 if taken:
                     parts.append(_give(0, shelf, taken))
                     self.free[shelf.offer_id] -= taken
-        shelves = market.shelves_of(product_id)
-        code = _reason(shelves, outlets, max(+missing)) if +missing else None
-        return _grant(product_id, asked.total(), tuple(parts), code)
+                    most -= taken
+        code = self._explain_missing(market, product_id, +missing, list(rooms)) if +missing else None
+        return tally.grant(product_id, asked.total(), tuple(parts), code)
 
-    def _can_pick(self, zone_id: UUID, outlet: UUID, households: int = 1) -> bool:
-        return self.picking.get((zone_id, outlet), 0) >= households
+    def _explain_missing(
+        self, market: Market, product_id: UUID, missing: Counter[int], outlets: Sequence[UUID]
+    ) -> str:
+        shelves = market.shelves_of(product_id)
+        highest = max(missing)
+        code = _reason(shelves, outlets, highest)
+        is_there = any(self.free[one.offer_id] and one.price_fen <= highest for one in shelves)
+        return PICKING_FULL if code == OUT_OF_STOCK and is_there else code
+
+    def _rooms_of(self, request: Request, market: Market) -> dict[UUID, int]:
+        """Return the outlets, by rank, that can still pick on the day, and for how many households."""
+        assert request.day is not None  # noqa: S101 - what has no day waits
+        rooms = {
+            outlet: self.picking.get((request.zone_id, outlet, request.day), 0) for outlet in market.outlets
+        }
+        return {outlet: room for outlet, room in rooms.items() if room > 0}
+
+    def _pick(self, request: Request, orders: Mapping[UUID, int]) -> None:
+        assert request.day is not None  # noqa: S101 - what has no day waits
+        for outlet, number in orders.items():
+            self.picking[request.zone_id, outlet, request.day] -= number
 
     def _from_one(
         self, market: Market, outlets: Iterable[UUID], wanted: Sequence[tuple[WantedLine, UUID]]
@@ -204,11 +241,6 @@ class _Desk:
         )
         return _fail(line, code, line.quantity, max(0, most))
 
-    def _take(self, zone_id: UUID, picks: Sequence[Pick], *, households: int) -> None:
-        self.free.subtract(_units_of(picks))
-        for outlet in {shelf.outlet_id for _, shelf in picks}:
-            self.picking[zone_id, outlet] -= households
-
 
 def _reason(shelves: Sequence[Shelf], outlets: Sequence[UUID], seen_price_fen: int) -> str:
     if not shelves:
@@ -239,32 +271,6 @@ def _give(line: int, shelf: Shelf, quantity: int) -> GivenLine:
         grams=shelf.grams,
         price_fen=shelf.price_fen,
     )
-
-
-def _tally_of(request: GroupRequest) -> dict[UUID, Counter[int]]:
-    """Return the units that a group wants of each product by the price that was seen."""
-    tally: dict[UUID, Counter[int]] = {}
-    for line in request.tally:
-        tally.setdefault(line.product_id, Counter())[line.seen_price_fen] += line.quantity
-    return tally
-
-
-def _take_for(missing: Counter[int], price_fen: int, free: int) -> int:
-    """Take units at a price for those who saw as much, and return how many.
-
-    Whoever saw the least of them goes first: so none is left without whom only cheaper goods can serve.
-    """
-    left = free
-    for seen in sorted(seen for seen in missing if seen >= price_fen):
-        taken = min(left, missing[seen])
-        missing[seen] -= taken
-        left -= taken
-    return free - left
-
-
-def _grant(product_id: UUID, asked: int, parts: tuple[GivenLine, ...], code: str | None) -> Grant:
-    granted = sum(part.quantity for part in parts)
-    return Grant(product_id=product_id, asked=asked, granted=granted, code=code, parts=parts)
 
 
 def _fail(line: WantedLine, code: str, asked: int, available: int) -> LineFailure:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 from uuid import UUID
 
@@ -13,25 +14,29 @@ PRICE_CHANGED: Final = "catalog.price_changed"
 PICKING_FULL: Final = "catalog.picking_full"
 NOT_SUPPLIED: Final = "catalog.zone_not_supplied"
 
-# An outlet's picking for a zone.
-Station = tuple[UUID, UUID]
+# An outlet's picking for a zone on a day of delivery: (zone, outlet, day).
+Place = tuple[UUID, UUID, date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """What an order wants held: all of it or nothing."""
+    """What an order wants held: all of it or nothing. Without a day its slot is not heard of yet."""
 
     reservation_id: UUID
     zone_id: UUID
+    slot_id: UUID
+    day: date | None = None
     lines: tuple[WantedLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRequest:
-    """What a group wants held: each product as far as it goes."""
+    """What a group wants held: each product as far as it goes. Without a day its slot is not heard of yet."""
 
     reservation_id: UUID
     zone_id: UUID
+    slot_id: UUID
+    day: date | None = None
     households: int
     tally: tuple[TallyLine, ...]
 
@@ -81,10 +86,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a group gets of each product."""
+    """What a group gets of each product, and for how many of its households each outlet is to pick."""
 
     request: GroupRequest
     grants: tuple[Grant, ...]
+    picking: Mapping[UUID, int] = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[GivenLine, ...]:

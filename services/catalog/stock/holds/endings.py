@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.stock.counts import queries as ledger
 from services.catalog.stock.holds import moves, queries, shelves, words
+from services.catalog.stock.holds.domain import Place
 from services.catalog.stock.holds.moves import Commitment, HandOver, Hold, Move
 from services.catalog.stock.holds.queries import ReservationMissing
 from services.contracts.orders import OrderConfirmed, OrderReleased
@@ -61,7 +62,9 @@ async def release(session: AsyncSession, orders: Sequence[OrderReleased]) -> Non
     shared_out = await queries.move(session, moves.merge(moved))
     await words.settle(session, committed, status="released")
     await words.commit(session, [goods for order in late for goods in _goods_of(order)], status="released")
-    unpicked = _unpicked(holds, in_groups, locked)
+    # A group's picking is counted when it is shared out: only what leaves it after that is given back singly.
+    counted = [order for order in in_groups if locked[order.reservation_id]["status"] != "held"]
+    unpicked = _unpicked(holds, counted, locked)
     unpicked.update(await words.find_unpicked(session, shared_out))
     await shelves.change_picking(session, unpicked)
     await _give_back(session, moved)
@@ -69,12 +72,12 @@ async def release(session: AsyncSession, orders: Sequence[OrderReleased]) -> Non
 
 def _unpicked(
     holds: Iterable[Hold], in_groups: Iterable[OrderReleased], reservations: Mapping[UUID, RowMapping]
-) -> Counter[shelves.Place]:
+) -> Counter[Place]:
     stations = {(hold.reservation_id, hold.reservation_id, hold.outlet_id) for hold in holds}
     stations |= {
         (order.order_id, order.reservation_id, line.outlet_id) for order in in_groups for line in order.lines
     }
-    picking: Counter[shelves.Place] = Counter()
+    picking: Counter[Place] = Counter()
     for _, reservation_id, outlet in stations:
         row = reservations[reservation_id]
         picking[row["zone_id"], outlet, row["day"]] -= 1

@@ -19,15 +19,16 @@ POLICY = text("""
 # transaction; an order that was taken back before it came is not written at all.
 INSERT = text("""
     INSERT INTO reservations (
-        reservation_id, status, is_group, zone_id, incident_id, households, day, wanted, sequence, deadline_at
+        reservation_id, status, is_group, zone_id, incident_id, households, slot_id, wanted, sequence,
+        deadline_at
     )
     SELECT reservation_id, CASE WHEN wanted IS NULL THEN 'refused' ELSE 'waiting' END, :is_group, zone_id,
-           incident_id, households, :day, wanted::jsonb, CASE WHEN wanted IS NULL THEN 1 ELSE 0 END,
+           incident_id, households, slot_id, wanted::jsonb, CASE WHEN wanted IS NULL THEN 1 ELSE 0 END,
            :deadline_at
     FROM unnest(
         CAST(:reservation_id AS uuid[]), CAST(:zone_id AS uuid[]), CAST(:incident_id AS uuid[]),
-        CAST(:households AS integer[]), CAST(:wanted AS text[])
-    ) WITH ORDINALITY AS row (reservation_id, zone_id, incident_id, households, wanted, place)
+        CAST(:households AS integer[]), CAST(:slot_id AS uuid[]), CAST(:wanted AS text[])
+    ) WITH ORDINALITY AS row (reservation_id, zone_id, incident_id, households, slot_id, wanted, place)
     WHERE NOT EXISTS (
         SELECT 1 FROM order_words WHERE order_id = row.reservation_id AND word = 'released'
     )
@@ -37,9 +38,12 @@ INSERT = text("""
 """)
 CLAIM_WAITING = text("""
     SELECT * FROM reservations
-    WHERE status = 'waiting' AND (deadline_at <= :now OR EXISTS (
-        SELECT 1 FROM assignments
-        WHERE assignments.zone_id = reservations.zone_id AND assignments.status = 'accepted'
+    WHERE status = 'waiting' AND (deadline_at <= :now OR (
+        EXISTS (SELECT FROM slots WHERE slots.slot_id = reservations.slot_id)
+        AND EXISTS (
+            SELECT FROM assignments
+            WHERE assignments.zone_id = reservations.zone_id AND assignments.status = 'accepted'
+        )
     ))
     ORDER BY place LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -48,8 +52,15 @@ DECIDE = text("""
     WHERE reservation_id = ANY(CAST(:ids AS uuid[]))
 """)
 HOLD = text("""
-    UPDATE reservations SET status = 'held', limit_at = :limit_at
-    WHERE reservation_id = ANY(CAST(:ids AS uuid[]))
+    UPDATE reservations SET status = 'held', limit_at = :limit_at, day = row.day
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:days AS date[])) AS row (reservation_id, day)
+    WHERE reservations.reservation_id = row.reservation_id
+""")
+CHARGE_GROUPS = text("""
+    INSERT INTO group_picking (reservation_id, outlet_id, orders)
+    SELECT reservation_id, outlet_id, orders
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:outlet_ids AS uuid[]), CAST(:orders AS integer[]))
+         AS row (reservation_id, outlet_id, orders)
 """)
 INSERT_HOLDS = text("""
     INSERT INTO holds (reservation_id, offer_id, outlet_id, quantity, held)
@@ -130,6 +141,7 @@ class NewReservation:
     zone_id: UUID
     incident_id: UUID
     households: int
+    slot_id: UUID
     wanted: str | None
 
 
@@ -144,14 +156,11 @@ async def insert(
     new: Sequence[NewReservation],
     *,
     is_group: bool,
-    day: date,
     deadline_at: datetime,
 ) -> set[UUID]:
     """Write reservations in the order given; return those that were not known and not taken back before."""
     columns: dict[str, Any] = {name: [getattr(one, name) for one in new] for name in NewReservation.__slots__}
-    rows = await session.execute(
-        INSERT, {**columns, "is_group": is_group, "day": day, "deadline_at": deadline_at}
-    )
+    rows = await session.execute(INSERT, {**columns, "is_group": is_group, "deadline_at": deadline_at})
     return set(rows.scalars())
 
 
@@ -164,13 +173,18 @@ async def claim_waiting(session: AsyncSession, *, now: datetime, limit: int) -> 
 
 
 async def hold(
-    session: AsyncSession, held: Mapping[UUID, Sequence[tuple[UUID, UUID, int]]], *, limit_at: datetime
+    session: AsyncSession,
+    held: Mapping[UUID, Sequence[tuple[UUID, UUID, int]]],
+    *,
+    days: Mapping[UUID, date | None],
+    limit_at: datetime,
 ) -> None:
-    """Write what reservations hold: for each the offers, their outlets and the units."""
+    """Write what reservations hold: for each the offers, their outlets and the units; and its day."""
     if not held:
         return
     rows = [(reservation_id, *one) for reservation_id, given in held.items() for one in given]
-    await session.execute(HOLD, {"ids": list(held), "limit_at": limit_at})
+    asked = {"ids": list(held), "days": [days[one] for one in held], "limit_at": limit_at}
+    await session.execute(HOLD, asked)
     await session.execute(
         INSERT_HOLDS,
         {
@@ -180,6 +194,19 @@ async def hold(
             "quantities": [row[3] for row in rows],
         },
     )
+
+
+async def charge_groups(session: AsyncSession, charged: Sequence[tuple[UUID, UUID, int]]) -> None:
+    """Keep for how many households each outlet is to pick for each group."""
+    if charged:
+        await session.execute(
+            CHARGE_GROUPS,
+            {
+                "ids": [reservation_id for reservation_id, _, _ in charged],
+                "outlet_ids": [outlet_id for _, outlet_id, _ in charged],
+                "orders": [orders for _, _, orders in charged],
+            },
+        )
 
 
 async def lock(session: AsyncSession, reservation_ids: Iterable[UUID]) -> dict[UUID, RowMapping]:

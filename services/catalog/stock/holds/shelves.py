@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.catalog.stock.holds.domain import Shelf, Station
+from services.catalog.stock.holds.domain import Place, Shelf
 from services.catalog.stock.holds.moves import OnHand
 
 FIND = text("""
@@ -62,8 +62,6 @@ WRITE_PICKING = text("""
     ) AS row (zone_id, outlet_id, day, orders)
     WHERE (picking.zone_id, picking.outlet_id, picking.day) = (row.zone_id, row.outlet_id, row.day)
 """)
-
-Place = tuple[UUID, UUID, date]
 
 
 class Oversold(Exception):
@@ -120,14 +118,12 @@ async def leave(session: AsyncSession, units: Mapping[UUID, int]) -> None:
         await session.execute(LEAVE, _units(units))
 
 
-async def lock_picking(
-    session: AsyncSession, stations: Iterable[Station], *, day: date
-) -> dict[Station, int]:
-    """Lock what outlets pick for zones on a day and return how many orders each has taken."""
-    asked = _places((*station, day) for station in stations)
+async def lock_picking(session: AsyncSession, places: Iterable[Place]) -> dict[Place, int]:
+    """Lock what outlets pick for zones on days and return how many orders each has taken."""
+    asked = _places(places)
     await session.execute(OPEN_PICKING, asked)
     rows = await session.execute(LOCK_PICKING, asked)
-    return {(row.zone_id, row.outlet_id): row.taken for row in rows}
+    return {(row.zone_id, row.outlet_id, row.day): row.taken for row in rows}
 
 
 async def change_picking(session: AsyncSession, orders: Counter[Place]) -> None:

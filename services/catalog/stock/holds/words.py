@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.stock.holds.domain import Place
 from services.catalog.stock.holds.moves import Commitment, HandOver
-from services.catalog.stock.holds.shelves import Place
 
 # Whoever writes a word waits for another who writes the same order's: so neither a hand-over nor the
 # confirmation that it was faster than is lost between two transactions.
@@ -44,17 +44,16 @@ COMMITMENTS = text("""
     FROM commitments JOIN order_words USING (order_id)
     WHERE order_id = ANY(CAST(:order_ids AS uuid[])) ORDER BY order_id, offer_id
 """)
-# A group is picked for as if each household had goods of each outlet, until all of them have theirs.
+# A group is picked for by what it was charged, until all of its households have theirs: those are counted.
 FIND_UNPICKED = text("""
-    SELECT zone_id, holds.outlet_id, day,
-           greatest(1, households) - count(DISTINCT commitments.order_id) AS orders
-    FROM reservations JOIN holds USING (reservation_id)
+    SELECT zone_id, charged.outlet_id, day, charged.orders - count(DISTINCT commitments.order_id) AS orders
+    FROM reservations JOIN group_picking AS charged USING (reservation_id)
     LEFT JOIN order_words ON order_words.reservation_id = reservations.reservation_id
                          AND order_words.reservation_id <> order_words.order_id
     LEFT JOIN commitments ON commitments.order_id = order_words.order_id
-                         AND commitments.outlet_id = holds.outlet_id
+                         AND commitments.outlet_id = charged.outlet_id AND commitments.status <> 'released'
     WHERE reservations.reservation_id = ANY(CAST(:ids AS uuid[]))
-    GROUP BY zone_id, holds.outlet_id, day, reservations.reservation_id
+    GROUP BY zone_id, charged.outlet_id, day, charged.orders, reservations.reservation_id
 """)
 SETTLE = text("""
     UPDATE commitments SET status = :status
@@ -115,7 +114,7 @@ async def find_commitments(session: AsyncSession, order_ids: Iterable[UUID]) -> 
 
 
 async def find_unpicked(session: AsyncSession, group_ids: Iterable[UUID]) -> Counter[Place]:
-    """Return what was reserved of outlets' picking for groups that are shared out, and nobody needs."""
+    """Return how what outlets pick changes by groups that are shared out: from the charge to the count."""
     orders: Counter[Place] = Counter()
     for row in await session.execute(FIND_UNPICKED, {"ids": sorted(group_ids)}):
         orders[row.zone_id, row.outlet_id, row.day] -= row.orders

@@ -9,11 +9,12 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.catalog.market import market_day
 from services.catalog.outlets import queries as ledger
 from services.catalog.prices import application as prices
 from services.catalog.prices import queries as rules
 from services.catalog.prices.domain import Deal
-from services.catalog.prices.scopes import Asked, Judged, Target, market_day
+from services.catalog.prices.scopes import Asked, Judged, Target
 from services.catalog.products import queries as products
 from services.catalog.stock.offers import domain, queries
 from services.catalog.stock.offers.domain import Listing, Offer, Outcome, Settled
