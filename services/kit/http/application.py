@@ -15,6 +15,7 @@ from services.kit.errors import Unavailable
 from services.kit.http import idempotency, problems
 from services.kit.http.listening import Listening
 from services.kit.http.requests import StrictRoute
+from services.kit.http.timing import InTime
 from services.kit.http.tokens import TokenReader
 from services.kit.settings import ServiceSettings
 
@@ -62,6 +63,7 @@ def create(
         for route in router.routes
         if isinstance(route, APIRoute)
     ]
+    app.add_middleware(InTime)
     problems.handle_all(app)
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
     app.add_middleware(Listening, body_bytes=settings.body_bytes)

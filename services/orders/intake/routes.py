@@ -12,6 +12,7 @@ from services.contracts.access import Action, Relation, Resource, Role
 from services.kit import caller as callers
 from services.kit import correlation, database
 from services.kit.errors import Fault, Rejected
+from services.kit.http import timing
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import Answer, Identified, Identity, OnceOnly
 from services.kit.http.pages import Page, PagingAsked
@@ -26,6 +27,8 @@ from services.orders.intake.wire import OrderView, PlaceOrder, wanted_lines
 router = make_router("/orders")
 
 LONGEST_WAIT = 2.0
+# Left to whoever waited for reading the decided order: its acceptance must not be lost to the clock.
+READING = 0.5
 Prefer = Annotated[
     str | None, Header(description="`wait=2`: the decided order if it is decided in so many s")
 ]
@@ -125,7 +128,7 @@ async def answer_in_time(request: Request, answer: Answer, prefer: str | None) -
     if asked is None:
         return answer.as_response()
     order_id = UUID(orjson.loads(answer.body)["order_id"])
-    seconds = min(float(asked[1]), LONGEST_WAIT)
+    seconds = max(0.0, min(float(asked[1]), LONGEST_WAIT, timing.time_left(request) - READING))
     if not await request.app.state.waiting_room.wait(order_id, seconds=seconds):
         return answer.as_response()
     async with request.app.state.sessions() as session:
