@@ -1,5 +1,6 @@
 """Where the services meet: what one says is what the others expect, in any order of arrival and repeated."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,12 +21,10 @@ from tests.orders.ground import line
 from tests.serving import headers
 from tests.whitelist.builders import add_checks, add_people, add_policy, make_check, make_person
 
-POSTS = {
-    "in order": Post(),
-    "one by one": Post(batch=1),
-    "shuffled across keys": Post(is_shuffled=True),
-    "twice in random cuts": Post(batch=9, is_shuffled=True, times=2),
-}
+# The kindest bus and the worst one; the two between them only where somebody has the time: SEAMS=all.
+POSTS = {"in order": Post(), "twice in random cuts": Post(batch=9, is_shuffled=True, times=2)}
+if os.environ.get("SEAMS") == "all":
+    POSTS |= {"one by one": Post(batch=1), "shuffled across keys": Post(is_shuffled=True)}
 BOTH_PRICES = 120
 
 
@@ -126,7 +125,7 @@ class Seams:
                     "hand_over_id": str(new_id()), "load_unit_id": str(row.load_unit_id), "leg": leg,
                     "giver_id": str(giver), "taker_id": str(taker),
                     "occurred_at": datetime.now(UTC).isoformat(),
-                    "proof": {"kind": "qr", "value": label["text"]},
+                    "proof": {"kind": "qr", "value": label["text"], "photo_sha256": "ab" * 32},
                 })  # fmt: skip
         head = self.town.commander(key=new_id().hex)
         answer = await self.world.send("dispatch", "/v1/hand-overs", {"hand_overs": notes}, head)
