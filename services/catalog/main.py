@@ -36,4 +36,5 @@ def create_app(settings: CatalogSettings) -> FastAPI:
             menu.router,
         ],
         background=[menu.hang_board],
+        words=["services.contracts", "services.catalog"],
     )

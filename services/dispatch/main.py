@@ -42,6 +42,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             rescues.incident_router,
         ],
         background=[keep_marks],
+        words=["services.contracts", "services.dispatch"],
     )
 
 

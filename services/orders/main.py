@@ -19,4 +19,5 @@ def create_app(settings: OrdersSettings) -> FastAPI:
         title="orders",
         routers=[*register.ROUTERS, zones.router, intake.router, groups.router, *needs.ROUTERS],
         background=[gathering.running],
+        words=["services.contracts", "services.orders"],
     )

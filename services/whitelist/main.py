@@ -29,6 +29,7 @@ def create_app(settings: WhitelistSettings) -> FastAPI:
             clearance.router,
         ],
         background=[_with_master_key],
+        words=["services.contracts", "services.whitelist"],
     )
 
 

@@ -157,7 +157,7 @@ async def insert(session: Session, body: Lamp) -> UUID:
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
-    return application.create(settings, title="lamps", routers=[router])
+    return application.create(settings, title="lamps", routers=[router], words=["tests.kit"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ async def test_a_refusal_is_a_problem_with_its_code_and_its_facts(lamps: Running
             "pointer": "/words",
             "code": "lamps.dark",
             "params": {"asked": 3, "available": 1, "until": "2022-01-01T00:00:00+00:00"},
+            "detail": "It is dark: asked for 3, there are 1 until 2022-01-01 08:00 UTC+8",
         }
     ]
     assert answer.headers["retry-after"] == "7"
@@ -135,7 +136,12 @@ async def test_a_key_that_stands_twice_is_refused_wherever_it_stands(
     for body in (b'{"words": "CANARY", "words": "b"}', b'{"words": "CANARY", "spares": [{"a": 1, "a": 1}]}'):
         answer = await lamps.client.post("/v1/lamps/many", headers=JSON, content=body)
         assert read_problem(answer, 422, "kit.duplicate_key")["errors"] == [
-            {"pointer": "", "code": "kit.duplicate_key", "params": {}}
+            {
+                "pointer": "",
+                "code": "kit.duplicate_key",
+                "params": {},
+                "detail": "An object has the same key twice",
+            }
         ]
         assert "CANARY" not in answer.text
     assert await count(lamp_sessions) == 0
@@ -162,7 +168,12 @@ async def test_every_fault_of_a_body_is_named_and_nothing_of_it_is_repeated(
 async def test_a_query_of_another_form_is_refused_by_its_name(lamps: Running) -> None:
     answer = await lamps.client.get("/v1/lamps?limit=0", headers=CALLER)
     assert read_problem(answer, 422, "kit.invalid")["errors"] == [
-        {"pointer": "/query/limit", "code": "kit.greater_than_equal", "params": {"ge": 1}}
+        {
+            "pointer": "/query/limit",
+            "code": "kit.greater_than_equal",
+            "params": {"ge": 1},
+            "detail": "This is too small: must be at least 1",
+        }
     ]
 
 

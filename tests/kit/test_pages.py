@@ -44,7 +44,12 @@ async def test_a_cursor_that_is_none_of_ours_is_refused(lamps: Running, cursor: 
     answer = await lamps.client.get(f"/v1/lamps?cursor={cursor}", headers=CALLER)
     assert (answer.status_code, answer.json()["code"]) == (422, "kit.cursor_unreadable")
     assert answer.json()["errors"] == [
-        {"pointer": "/query/cursor", "code": "kit.cursor_unreadable", "params": {}}
+        {
+            "pointer": "/query/cursor",
+            "code": "kit.cursor_unreadable",
+            "params": {},
+            "detail": "The cursor is none of ours",
+        }
     ]
     assert "CANARY" not in answer.text
 

@@ -1,5 +1,6 @@
 """The same face for every service: create it, then add the routers."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kit import database
+from services.kit import words as sentences
 from services.kit.errors import Unavailable
 from services.kit.http import idempotency, problems
 from services.kit.http.listening import Listening
@@ -36,10 +38,12 @@ def create(
     title: str,
     routers: Sequence[APIRouter],
     background: Sequence[Background] = (),
+    words: Sequence[str] = (),
 ) -> FastAPI:
     """Return a service's application; nothing connects before its first request or its lifespan.
 
-    `background` are what runs beside the requests of one process (a group commit, a waiting room).
+    `background` are what runs beside the requests of one process (a group commit, a waiting room);
+    `words` are the packages whose `words.yaml` has a sentence for each code that the service answers.
     """
     engine = database.create_engine(settings.database_url, pool_size=settings.pool_size)
     app = FastAPI(
@@ -57,21 +61,25 @@ def create(
     app.state.tokens = TokenReader(
         settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience
     )
-    app.state.addresses = [
-        (route.path_regex, route.methods)
-        for router in routers
-        for route in router.routes
-        if isinstance(route, APIRoute)
-    ]
+    app.state.addresses = _addresses_of(routers)
     app.add_middleware(InTime)
     problems.handle_all(app)
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
-    app.add_middleware(Listening, body_bytes=settings.body_bytes)
+    app.add_middleware(Listening, body_bytes=settings.body_bytes, words=sentences.load(*words))
     app.include_router(_health())
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
+
+
+def _addresses_of(routers: Sequence[APIRouter]) -> Sequence[tuple[re.Pattern[str], set[str] | None]]:
+    return [
+        (route.path_regex, route.methods)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
 
 
 def _lifespan_of(engine: AsyncEngine, background: Sequence[Background]) -> Background:

@@ -9,9 +9,10 @@ from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.kit import correlation
+from services.kit import correlation, words
 from services.kit.http import problems
 from services.kit.ids import new_id
+from services.kit.words import Speech, Words
 
 log = structlog.get_logger()
 
@@ -34,9 +35,10 @@ class BrokenOff(Exception):
 class Listening:
     """Pure ASGI: nothing is buffered, and a client that goes away is seen by the route."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, words: Words) -> None:
         self._app = app
         self._body_bytes = body_bytes
+        self._words = words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, then count it by its route's template."""
@@ -53,10 +55,12 @@ class Listening:
             nonlocal status, has_begun
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                told = ((b"x-request-id", request_id.encode()), *_language_of(speech))
+                message["headers"] = [*message["headers"], *told]
             await send(message)
 
-        with correlation.bind_request(request_id):
+        accepted = headers.get(b"accept-language", b"").decode("latin-1")
+        with correlation.bind_request(request_id), words.speak(self._words, accepted) as speech:
             try:
                 await self._answer(scope, headers, receive, send_noted)
             except Exception as failure:  # noqa: BLE001 - the edge
@@ -77,6 +81,13 @@ class Listening:
             await problems.answer(415, *problems.BY_STATUS[415])(scope, receive, send)
         else:
             await self._app(scope, _limited(receive, self._body_bytes), send)
+
+
+def _language_of(speech: Speech) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of an answer that has words for a person; any other is alike in all languages."""
+    if not speech.has_spoken:
+        return ()
+    return (b"content-language", speech.language.tag.encode()), (b"vary", b"accept-language")
 
 
 def _length_of(headers: dict[bytes, bytes]) -> int:

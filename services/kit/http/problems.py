@@ -9,9 +9,10 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from services.kit import words
 from services.kit.errors import (
     Conflict,
     Fault,
@@ -49,11 +50,15 @@ BY_STATUS: Final[Mapping[int, tuple[str, str]]] = {
 
 
 class FaultView(BaseModel):
-    """One failing item: where it stands in the request, why, and what was asked and what there is."""
+    """One failing item: where it stands in the request, why, and what was asked and what there is.
+
+    `detail` says it in the caller's language (`Accept-Language`: zh or en).
+    """
 
     pointer: str
     code: str
     params: dict[str, Any]
+    detail: str = Field(default_factory=lambda said: words.detail(said["code"], said["params"]))
 
     @classmethod
     def of(cls, fault: Fault) -> "FaultView":
@@ -62,7 +67,7 @@ class FaultView(BaseModel):
 
 
 class ProblemView(BaseModel):
-    """The one form of every refusal (RFC 9457)."""
+    """The one form of every refusal (RFC 9457); its title in the caller's language, one for each code."""
 
     type: str
     title: str
@@ -87,12 +92,11 @@ def answer(  # noqa: PLR0913 - the parts of a problem
     retry_after: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a problem as a response."""
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": int(status), "code": code}
+    """Return a problem as a response; `title` is said where its code has no words of its own."""
+    said = words.title(code, otherwise=title)
+    body: dict[str, Any] = {"type": "about:blank", "title": said, "status": int(status), "code": code}
     if faults:
-        body["errors"] = [
-            {"pointer": fault.pointer, "code": fault.code, "params": dict(fault.params)} for fault in faults
-        ]
+        body["errors"] = [dict(FaultView.of(fault)) for fault in faults]
     head = {**(headers or {}), "cache-control": "no-store"}
     if retry_after is not None:
         head["retry-after"] = str(retry_after)

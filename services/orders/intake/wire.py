@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.values import WantedLine
+from services.kit.http.problems import FaultView
 from services.orders.intake.domain import Channel
 from services.orders.intake.life import OrderStatus
 from services.orders.intake.tables import OrderRow
@@ -42,12 +43,8 @@ class PlaceOrder(Body):
     external_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
-class RefusalView(BaseModel):
+class RefusalView(FaultView):
     """A line that cannot be given, shaped like the errors of a problem."""
-
-    pointer: str
-    code: str
-    params: dict[str, Any]
 
 
 class WantedView(BaseModel):

@@ -12,6 +12,7 @@ from services.contracts.orders import AreaLevel
 from services.kit import caller as callers
 from services.kit.http.application import make_router
 from services.kit.http.pages import Page, PagingAsked
+from services.kit.http.problems import FaultView
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 from services.orders.register import application, queries
@@ -26,7 +27,6 @@ from services.orders.register.wire import (
     HouseholdItems,
     HouseholdListed,
     HouseholdView,
-    ItemFault,
     PlantArea,
     PlantAreas,
     Purpose,
@@ -166,5 +166,7 @@ def _reach_of(caller: callers.Caller) -> application.Reaches:
     return lambda path: access.may(caller, Action.KEEP_REGISTER, Resource(path=path))
 
 
-def _faults(name: str, index: int, judged: Judged | Registered) -> list[ItemFault]:
-    return [ItemFault(pointer=f"/{name}/{index}/{judged.field}", code=judged.code)] if judged.code else []
+def _faults(name: str, index: int, judged: Judged | Registered) -> list[FaultView]:
+    if not judged.code:
+        return []
+    return [FaultView(pointer=f"/{name}/{index}/{judged.field}", code=judged.code, params={})]

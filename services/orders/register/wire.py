@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.orders import AreaLevel
 from services.contracts.values import Point, ZoneClass
+from services.kit.http.problems import FaultView
 from services.orders.register.planting import Outcome
 from services.orders.register.tables import AreaRow, CertificateRow, HouseholdRow
 
@@ -72,13 +73,6 @@ class RegisterHouseholds(Body):
     households: Annotated[list[RegisterHousehold], Field(min_length=1, max_length=500)]
 
 
-class ItemFault(BaseModel):
-    """Why an item was refused, with its place in the request."""
-
-    pointer: str
-    code: str
-
-
 class AreaItem(BaseModel):
     """What became of one area."""
 
@@ -86,7 +80,7 @@ class AreaItem(BaseModel):
     code: str
     area_id: UUID | None
     outcome: Outcome
-    errors: list[ItemFault]
+    errors: list[FaultView]
 
 
 class AreaItems(BaseModel):
@@ -102,7 +96,7 @@ class HouseholdItem(BaseModel):
     external_id: str
     household_id: UUID | None
     outcome: Outcome
-    errors: list[ItemFault]
+    errors: list[FaultView]
 
 
 class HouseholdItems(BaseModel):
