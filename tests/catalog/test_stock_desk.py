@@ -30,7 +30,9 @@ def make_shelf(outlet=NEAR, product=CABBAGE, price=200):
 
 
 def make_order(*lines, zone=ZONE):
-    return OrderRequest(reservation_id=new_id(), zone_id=zone, slot_id=SLOT, day=TODAY, lines=lines)
+    return OrderRequest(
+        reservation_id=new_id(), zone_id=zone, slot_id=SLOT, asked_by=new_id(), day=TODAY, lines=lines
+    )
 
 
 def line(number=1, product=CABBAGE, quantity=1, seen=200, substitutes=()):
@@ -156,7 +158,13 @@ def test_the_next_outlet_gives_what_the_first_cannot_pick() -> None:
 
 def make_group(*tally, households=10):
     return GroupRequest(
-        reservation_id=new_id(), zone_id=ZONE, slot_id=SLOT, day=TODAY, households=households, tally=tally
+        reservation_id=new_id(),
+        zone_id=ZONE,
+        slot_id=SLOT,
+        asked_by=new_id(),
+        day=TODAY,
+        households=households,
+        tally=tally,
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.catalog.outlets.domain import Risk
 from services.catalog.supply import domain
+from services.catalog.supply.asks import choose_asks
 from services.catalog.supply.domain import NEXT, Assignment, Candidate, OutOfTurn, Status, Supply, Turn
 from services.catalog.zones.domain import Gate
 from services.contracts.values import MissingSupply, OutletKind, Pin, Point
@@ -40,7 +41,7 @@ def make_assignment(status=Status.ASKED, asked=100, accepted=None, **given_field
 
 
 def asked(supply, *candidates):
-    return [(ask.outlet_id, ask.orders) for ask in domain.choose_asks([supply], candidates)]
+    return [(ask.outlet_id, ask.orders) for ask in choose_asks([supply], candidates)]
 
 
 def test_households_are_counted_by_heads_or_as_registered_where_there_are_more() -> None:
@@ -110,14 +111,14 @@ def test_what_is_asked_or_accepted_is_not_lacking() -> None:
     )
     candidate = make_candidate()
     assert (supply.found(SUPERMARKET), supply.lacking(SUPERMARKET)) == (30, 50)
-    (ask,) = domain.choose_asks([supply], [candidate])
+    (ask,) = choose_asks([supply], [candidate])
     assert (ask.orders, ask.rank) == (50, 8)
 
 
 def test_a_pin_carries_its_reason_to_the_ask() -> None:
     near, pinned = make_candidate(remaining=10**6), make_candidate(risk=Risk.MEDIUM, remaining=30)
     supply = make_supply(50, pins=(Pin(subject_id=pinned.outlet_id, reason="speaks Uyghur"),))
-    asks = domain.choose_asks([supply], [near, pinned])
+    asks = choose_asks([supply], [near, pinned])
     assert [(ask.outlet_id, ask.orders, ask.pin_reason) for ask in asks] == [
         (pinned.outlet_id, 30, "speaks Uyghur"), (near.outlet_id, 20, None),
     ]  # fmt: skip
@@ -170,7 +171,7 @@ def test_nobody_is_asked_for_more_than_they_have_and_no_zone_asks_more_than_it_n
 ) -> None:
     supplies = [make_supply(needed) for needed in zones]
     candidates = [make_candidate(remaining=capacity) for capacity in capacities]
-    asks = domain.choose_asks(supplies, candidates)
+    asks = choose_asks(supplies, candidates)
     for candidate in candidates:
         mine = [ask.orders for ask in asks if ask.outlet_id == candidate.outlet_id]
         assert sum(mine) <= candidate.remaining

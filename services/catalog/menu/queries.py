@@ -15,9 +15,11 @@ LINES = text("""
            (array_agg(offers.cap_fen ORDER BY offers.price_fen DESC, offers.cap_fen NULLS LAST))[1]
                AS cap_fen,
            sum(greatest(0, stock.on_hand - stock.reserved)) AS available
-    FROM assignments
+    FROM (
+        SELECT DISTINCT outlet_id FROM assignments WHERE zone_id = :zone_id AND status = 'accepted'
+    ) AS supplying
     JOIN offers USING (outlet_id) JOIN products USING (product_id) JOIN stock USING (offer_id)
-    WHERE assignments.zone_id = :zone_id AND assignments.status = 'accepted' AND NOT offers.is_blocked
+    WHERE NOT offers.is_blocked
     GROUP BY products.product_id
     ORDER BY products.category, products.name, products.product_id
 """)

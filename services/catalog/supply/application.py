@@ -11,7 +11,7 @@ from prometheus_client import Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.market import market_day
-from services.catalog.supply import domain, queries, writes
+from services.catalog.supply import asks, domain, queries, shortages, writes
 from services.catalog.supply.domain import Assignment, Figures, Status, Supply, Turn
 from services.catalog.supply.queries import Sign
 from services.catalog.supply.tables import AssignmentRow
@@ -20,7 +20,7 @@ from services.catalog.zones import queries as zones
 from services.catalog.zones.domain import Zone
 from services.contracts.catalog import ZoneSupplied
 from services.contracts.orders import ZoneClosed, ZoneOpened
-from services.contracts.values import AssignedOutlet
+from services.contracts.values import AssignedOutlet, OutletKind
 from services.kit import outbox
 from services.kit.errors import Conflict, Fault, NotFound
 from services.kit.event import Arrived
@@ -79,8 +79,9 @@ async def close_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneClos
 
 
 async def look_after_due(session: AsyncSession, now: datetime) -> int:
-    """Look at zones whose moment has come: who was silent, who qualifies no more, who can be asked now."""
+    """Look at zones that are due or short: who was silent, who qualifies no more, who can be asked now."""
     due = await queries.claim_due(session, now=now, limit=LARGEST_CLAIM)
+    await shortages.raise_needs(session, due)
     await advance(session, due, now)
     return len(due)
 
@@ -104,6 +105,7 @@ async def accept(
     if promised == 0 or not zone.is_open or not assignment.is_qualified:
         raise _ended(assignment)
     await writes.answer(session, assignment_id, Answer(status, accepted_orders=promised), now=now)
+    await shortages.settle(session, zone.zone_id, assignment.kind)
     await advance(session, [zone.zone_id], now)
     return await _get_row(session, assignment_id, outlet_id)
 
@@ -170,9 +172,11 @@ async def _ask(
     kinds = {kind for supply in supplies for kind in supply.needs if supply.lacking(kind)}
     if not kinds:
         return list(supplies)
+    if any(supply.short for supply in supplies):
+        kinds.add(OutletKind.RESERVE_DEPOT)
     candidates = await queries.lock_candidates(session, kinds, today=market_day(now))
-    asks = domain.choose_asks(supplies, candidates)
-    asked = await writes.insert_asks(session, asks, answer_seconds=figures.answer_seconds, now=now)
+    chosen = asks.choose_asks(supplies, candidates)
+    asked = await writes.insert_asks(session, chosen, answer_seconds=figures.answer_seconds, now=now)
     return [
         replace(
             supply,
@@ -219,13 +223,12 @@ def _event_of(zone: Zone, supply: Supply, signs: Mapping[UUID, Sign], supplied_a
             AssignedOutlet(
                 outlet_id=one.outlet_id,
                 name=signs[one.outlet_id].name,
-                kind=one.kind,
+                kind=signs[one.outlet_id].kind,
                 position=signs[one.outlet_id].position,
                 rank=one.rank,
-                capacity_orders=one.accepted_orders or 0,
+                capacity_orders=one.orders,
             )
-            for one in supply.assignments
-            if one.status is Status.ACCEPTED
+            for one in supply.promises
         ),
         missing=domain.find_missing(supply),
         seconds_to_assign=domain.seconds_between(zone.activated_at, supplied_at),
@@ -261,7 +264,8 @@ async def _get_row(session: AsyncSession, assignment_id: UUID, outlet_id: UUID) 
 
 async def _find_remaining(session: AsyncSession, supply: Supply, outlet_id: UUID, now: datetime) -> int:
     # All kinds of the zone at once: what is locked later is then locked already, and no order is broken.
-    candidates = await queries.lock_candidates(session, supply.needs, today=market_day(now))
+    kinds = {*supply.needs, OutletKind.RESERVE_DEPOT}
+    candidates = await queries.lock_candidates(session, kinds, today=market_day(now))
     return next((one.remaining for one in candidates if one.outlet_id == outlet_id), 0)
 
 

@@ -1,7 +1,7 @@
 """Which outlets a zone asks, in which order, and when it is supplied. Pure; times are arguments."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from math import asin, cos, radians, sin, sqrt
@@ -89,6 +89,23 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Short:
+    """Orders that could not be served; those `of_stock` met outlets that can pick, and empty shelves."""
+
+    orders: int
+    of_stock: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What an outlet has accepted for a zone, all its asks together; its place is that of the first."""
+
+    outlet_id: UUID
+    rank: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
     """A zone's needs in orders a day by kind, and whom it asked for them."""
 
@@ -97,6 +114,7 @@ class Supply:
     gates: tuple[Gate, ...]
     pins: tuple[Pin, ...]
     assignments: tuple[Assignment, ...]
+    short: Mapping[OutletKind, Short] = field(default_factory=dict)
 
     def found(self, kind: OutletKind) -> int:
         """Return how many orders a day of a kind were accepted."""
@@ -106,6 +124,20 @@ class Supply:
         """Return how many orders a day of a kind are neither accepted nor asked for."""
         asked = sum(one.asked_orders for one in self._of(kind, Status.ASKED))
         return max(0, self.needs.get(kind, 0) - self.found(kind) - asked)
+
+    @property
+    def promises(self) -> list[Promise]:
+        """Return what each outlet has accepted, by rank."""
+        accepted: dict[UUID, list[Assignment]] = {}
+        for one in sorted(self.assignments, key=lambda one: one.rank):
+            if one.status is Status.ACCEPTED:
+                accepted.setdefault(one.outlet_id, []).append(one)
+        return [
+            Promise(
+                outlet_id=outlet_id, rank=asks[0].rank, orders=sum(one.accepted_orders or 0 for one in asks)
+            )
+            for outlet_id, asks in accepted.items()
+        ]
 
     @property
     def is_settled(self) -> bool:
@@ -206,12 +238,6 @@ def rank_candidates(
     return sorted(measured, key=order)
 
 
-def choose_asks(supplies: Sequence[Supply], candidates: Sequence[Candidate]) -> list[Ask]:
-    """Return whom to ask for what is lacking; what one zone is given, the next one cannot have."""
-    left = {one.outlet_id: one.remaining for one in candidates}
-    return [ask for supply in supplies for ask in _asks_of(supply, candidates, left)]
-
-
 def find_missing(supply: Supply) -> tuple[MissingSupply, ...]:
     """Return what the accepted outlets do not cover, by kind, in the order of the needs."""
     return tuple(
@@ -224,33 +250,3 @@ def find_missing(supply: Supply) -> tuple[MissingSupply, ...]:
         for kind, needed in supply.needs.items()
         if supply.found(kind) < needed
     )
-
-
-def _asks_of(supply: Supply, candidates: Sequence[Candidate], left: dict[UUID, int]) -> Iterable[Ask]:
-    known = {one.outlet_id for one in supply.assignments}
-    reasons = {pin.subject_id: pin.reason for pin in supply.pins}
-    rank = max((one.rank for one in supply.assignments), default=0)
-    for kind in supply.needs:
-        lacking = supply.lacking(kind)
-        # Ranking costs a distance to every gate: a zone that lacks nothing does not pay it.
-        able = [
-            one
-            for one in candidates
-            if lacking and one.kind is kind and left[one.outlet_id] and one.outlet_id not in known
-        ]
-        for candidate, metres in rank_candidates(able, gates=supply.gates, pins=supply.pins):
-            orders = min(lacking, left[candidate.outlet_id])
-            if orders == 0:
-                break
-            rank += 1
-            lacking -= orders
-            left[candidate.outlet_id] -= orders
-            yield Ask(
-                zone_id=supply.zone_id,
-                outlet_id=candidate.outlet_id,
-                kind=kind,
-                rank=rank,
-                orders=orders,
-                distance_m=metres,
-                pin_reason=reasons.get(candidate.outlet_id),
-            )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from services.catalog.outlets.domain import Risk
+from services.catalog.supply import shortages
 from services.catalog.supply.domain import Assignment, Candidate, Figures, Status, Supply
 from services.catalog.supply.tables import AssignmentRow, PolicyRow, SupplyRow
 from services.catalog.zones.domain import Zone
@@ -20,16 +21,19 @@ from services.contracts.values import OutletKind, Point, ZoneClass
 Demand = Mapping[tuple[ZoneClass | None, OutletKind], int]
 
 OUTLETS_OF_ZONES = text("""
-    SELECT zone_id, outlet_id, kind, rank, accepted_orders FROM assignments
+    SELECT zone_id, outlet_id, (array_agg(kind ORDER BY rank))[1] AS kind, min(rank) AS rank,
+           sum(accepted_orders) AS accepted_orders
+    FROM assignments
     WHERE zone_id = ANY(CAST(:zone_ids AS uuid[])) AND status = 'accepted'
-    ORDER BY zone_id, rank
+    GROUP BY zone_id, outlet_id ORDER BY zone_id, min(rank)
 """)
 LOCK = text("""
     SELECT zone_id FROM supplies WHERE zone_id = ANY(CAST(:zone_ids AS uuid[]))
     ORDER BY zone_id FOR UPDATE
 """)
 CLAIM_DUE = text("""
-    SELECT zone_id FROM supplies WHERE due_at <= :now
+    SELECT zone_id FROM supplies
+    WHERE due_at <= :now OR zone_id IN (SELECT zone_id FROM shortages WHERE NOT is_seen)
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 NEEDS = text("""
@@ -37,7 +41,8 @@ NEEDS = text("""
     WHERE zone_id = ANY(CAST(:zone_ids AS uuid[])) ORDER BY zone_id, place
 """)
 ASSIGNMENTS = text("""
-    SELECT assignments.*, coalesce(qualified_until >= :today, false) AS is_qualified, name, lat, lon
+    SELECT assignments.*, coalesce(qualified_until >= :today, false) AS is_qualified, name, lat, lon,
+           outlets.kind AS outlet_kind
     FROM assignments JOIN outlets USING (outlet_id)
     WHERE zone_id = ANY(CAST(:zone_ids AS uuid[])) ORDER BY zone_id, rank
 """)
@@ -78,6 +83,7 @@ class Sign:
     """How an outlet is named to the others."""
 
     name: str
+    kind: OutletKind
     position: Point
 
 
@@ -101,7 +107,7 @@ async def outlets_of_zone(
             outlet_id=row.outlet_id,
             kind=OutletKind(row.kind),
             rank=row.rank,
-            capacity_orders=row.accepted_orders,
+            capacity_orders=int(row.accepted_orders),
         )
         found[row.zone_id].append(outlet)
     return {zone_id: tuple(outlets) for zone_id, outlets in found.items()}
@@ -113,7 +119,7 @@ async def lock_zones(session: AsyncSession, zone_ids: Iterable[UUID]) -> list[UU
 
 
 async def claim_due(session: AsyncSession, *, now: datetime, limit: int) -> list[UUID]:
-    """Lock zones that are to be looked at, passing over those that somebody holds."""
+    """Lock zones that are to be looked at, or short of something, passing over those that somebody holds."""
     return list((await session.execute(CLAIM_DUE, {"now": now, "limit": limit})).scalars())
 
 
@@ -128,7 +134,9 @@ async def load_supplies(
     signs: dict[UUID, Sign] = {}
     for found in (await session.execute(ASSIGNMENTS, {"zone_ids": list(zones), "today": today})).mappings():
         assignments[found["zone_id"]].append(_assignment_of(found))
-        signs[found["outlet_id"]] = Sign(found["name"], Point(lat=found["lat"], lon=found["lon"]))
+        position = Point(lat=found["lat"], lon=found["lon"])
+        signs[found["outlet_id"]] = Sign(found["name"], OutletKind(found["outlet_kind"]), position)
+    short = await shortages.find(session, zones)
     supplies = [
         Supply(
             zone_id=zone_id,
@@ -136,6 +144,7 @@ async def load_supplies(
             gates=zone.gates,
             pins=zone.pins,
             assignments=tuple(assignments[zone_id]),
+            short=short[zone_id],
         )
         for zone_id, zone in zones.items()
     ]

@@ -196,13 +196,27 @@ SUPPLY = (
         answer_by timestamptz NOT NULL CHECK (answer_by > asked_at),
         answered_at timestamptz,
         refusal_reason text,
-        UNIQUE (zone_id, outlet_id),
         UNIQUE (zone_id, rank),
         CHECK (status <> 'accepted' OR (accepted_orders IS NOT NULL AND answered_at IS NOT NULL)),
         CHECK (status <> 'refused' OR (refusal_reason IS NOT NULL AND answered_at IS NOT NULL))
     )
     """,
     "CREATE INDEX assignments_outlet ON assignments (outlet_id)",
+    # An outlet that accepted may be asked for more: what it accepted stands while it thinks about that.
+    "CREATE UNIQUE INDEX assignments_asked ON assignments (zone_id, outlet_id) WHERE status = 'asked'",
+    # Who got nothing of a kind, or less, for want of picking or of stock: each once, until somebody accepts.
+    """
+    CREATE TABLE shortages (
+        zone_id uuid NOT NULL,
+        kind text NOT NULL,
+        wanted_by uuid NOT NULL,
+        code text NOT NULL,
+        orders integer NOT NULL CHECK (orders > 0),
+        is_seen boolean NOT NULL DEFAULT false,
+        PRIMARY KEY (zone_id, kind, wanted_by)
+    )
+    """,
+    "CREATE INDEX shortages_unseen ON shortages (zone_id) WHERE NOT is_seen",
 )
 
 STATEMENTS = OUTLETS + SUPPLY

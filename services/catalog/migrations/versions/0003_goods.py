@@ -203,6 +203,7 @@ HOLDS = (
         incident_id uuid NOT NULL,
         households integer NOT NULL CHECK (households >= 0),
         slot_id uuid NOT NULL,
+        asked_by uuid NOT NULL,
         day date,
         wanted jsonb,
         sequence integer NOT NULL DEFAULT 0,

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.market import market_day
 from services.catalog.prices import queries as rules
-from services.catalog.stock.holds import desk, moves, queries, shelves
+from services.catalog.stock.holds import desk, moves, queries, shelves, shortfalls
 from services.catalog.stock.holds.domain import (
     Decision,
     Granted,
@@ -29,7 +29,9 @@ from services.catalog.stock.holds.domain import (
 from services.catalog.stock.holds.queries import NewReservation
 from services.catalog.stock.offers import application as offers
 from services.catalog.supply import queries as supply
+from services.catalog.supply import shortages
 from services.catalog.supply.queries import SupplyingOutlet
+from services.catalog.supply.shortages import Shortage
 from services.catalog.zones import queries as zones
 from services.contracts.catalog import GroupGranted, HoldOverdue, StockRefused, StockReserved
 from services.contracts.orders import GroupLocked, OrderPlaced
@@ -47,7 +49,11 @@ async def reserve(session: AsyncSession, orders: Sequence[OrderPlaced], now: dat
     """Hold every line of an order, or none of it; orders are decided in the order they came."""
     requests = [
         OrderRequest(
-            reservation_id=order.order_id, zone_id=order.zone_id, slot_id=order.slot_id, lines=order.lines
+            reservation_id=order.order_id,
+            zone_id=order.zone_id,
+            slot_id=order.slot_id,
+            asked_by=order.household_id,
+            lines=order.lines,
         )
         for order in orders
     ]
@@ -62,6 +68,7 @@ async def grant(session: AsyncSession, groups: Sequence[GroupLocked], now: datet
             reservation_id=group.group_id,
             zone_id=group.zone_id,
             slot_id=group.slot_id,
+            asked_by=group.group_id,
             households=group.households,
             tally=group.tally,
         )
@@ -105,6 +112,7 @@ async def _take_in(
                 incident_id=incidents[request.reservation_id],
                 households=request.households if isinstance(request, GroupRequest) else 1,
                 slot_id=request.slot_id,
+                asked_by=request.asked_by,
                 wanted=None if _is_ready(request, supplies) else _write_waiting(request),
             )
             for request in requests
@@ -132,6 +140,7 @@ async def _decide(
     decisions: list[Decision] = [
         desk.refuse_unsupplied(request) for request in requests if not _is_ready(request, supplies)
     ]
+    short: list[Shortage] = []
     if ready:
         markets = await _find_markets(session, ready, supplies, now)
         picking = await _lock_picking(session, ready, supplies)
@@ -142,8 +151,12 @@ async def _decide(
             for shelf in found
         }
         free = await shelves.lock_free(session, sellable)
-        decisions += desk.decide(ready, markets=markets, free=free, picking=picking)
+        decided = desk.decide(ready, markets=markets, free=free, picking=picking)
+        short = shortfalls.find_shortages(decided, markets=markets, supplies=supplies)
+        decisions += decided
     await _write(session, decisions, now=now)
+    # The last of all locks: whoever else is short of the same waits for nothing that waits for him.
+    await shortages.note(session, short)
 
 
 async def _find_markets(
@@ -260,6 +273,7 @@ def _read_waiting(row: RowMapping) -> Request:
             reservation_id=row["reservation_id"],
             zone_id=row["zone_id"],
             slot_id=row["slot_id"],
+            asked_by=row["asked_by"],
             households=row["households"],
             tally=tuple(TallyLine.model_validate(line) for line in row["wanted"]),
         )
@@ -267,5 +281,6 @@ def _read_waiting(row: RowMapping) -> Request:
         reservation_id=row["reservation_id"],
         zone_id=row["zone_id"],
         slot_id=row["slot_id"],
+        asked_by=row["asked_by"],
         lines=tuple(WantedLine.model_validate(line) for line in row["wanted"]),
     )

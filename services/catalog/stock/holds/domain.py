@@ -25,6 +25,7 @@ class OrderRequest:
     reservation_id: UUID
     zone_id: UUID
     slot_id: UUID
+    asked_by: UUID
     day: date | None = None
     lines: tuple[WantedLine, ...]
 
@@ -36,6 +37,7 @@ class GroupRequest:
     reservation_id: UUID
     zone_id: UUID
     slot_id: UUID
+    asked_by: UUID
     day: date | None = None
     households: int
     tally: tuple[TallyLine, ...]

@@ -19,16 +19,18 @@ POLICY = text("""
 # transaction; an order that was taken back before it came is not written at all.
 INSERT = text("""
     INSERT INTO reservations (
-        reservation_id, status, is_group, zone_id, incident_id, households, slot_id, wanted, sequence,
-        deadline_at
+        reservation_id, status, is_group, zone_id, incident_id, households, slot_id, asked_by, wanted,
+        sequence, deadline_at
     )
     SELECT reservation_id, CASE WHEN wanted IS NULL THEN 'refused' ELSE 'waiting' END, :is_group, zone_id,
-           incident_id, households, slot_id, wanted::jsonb, CASE WHEN wanted IS NULL THEN 1 ELSE 0 END,
-           :deadline_at
+           incident_id, households, slot_id, asked_by, wanted::jsonb,
+           CASE WHEN wanted IS NULL THEN 1 ELSE 0 END, :deadline_at
     FROM unnest(
         CAST(:reservation_id AS uuid[]), CAST(:zone_id AS uuid[]), CAST(:incident_id AS uuid[]),
-        CAST(:households AS integer[]), CAST(:slot_id AS uuid[]), CAST(:wanted AS text[])
-    ) WITH ORDINALITY AS row (reservation_id, zone_id, incident_id, households, slot_id, wanted, place)
+        CAST(:households AS integer[]), CAST(:slot_id AS uuid[]), CAST(:asked_by AS uuid[]),
+        CAST(:wanted AS text[])
+    ) WITH ORDINALITY
+      AS row (reservation_id, zone_id, incident_id, households, slot_id, asked_by, wanted, place)
     WHERE NOT EXISTS (
         SELECT 1 FROM order_words WHERE order_id = row.reservation_id AND word = 'released'
     )
@@ -142,6 +144,7 @@ class NewReservation:
     incident_id: UUID
     households: int
     slot_id: UUID
+    asked_by: UUID
     wanted: str | None
 
 

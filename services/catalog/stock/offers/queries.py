@@ -93,7 +93,7 @@ WRITE_JUDGED = text("""
         cap_fen = row.cap_fen, is_blocked = row.is_blocked, judged_epoch = row.epoch, judged_at = :now,
         judged_until = row.until, judged_category = row.category, judged_kind = row.kind,
         judged_zones = coalesce(
-            (SELECT array_agg(zone_id) FROM assignments
+            (SELECT array_agg(DISTINCT zone_id) FROM assignments
              WHERE assignments.outlet_id = offers.outlet_id AND status = 'accepted'),
             CAST('{}' AS uuid[])
         )
