@@ -53,7 +53,11 @@ class TripDeparted(Event):
 
 
 class LoadHandedOver(Event):
-    """A load changed hands; a breach is a hand-over by a person who was not cleared."""
+    """A load changed hands; a breach is a hand-over by one not cleared, or not the one to give or take it.
+
+    `occurred_at` is never before the order's confirmation: where a device's clock says so, it is when the
+    hand-over was recorded.
+    """
 
     topic: ClassVar[str] = "dispatch"
     name: ClassVar[str] = "dispatch.load_handed_over.v1"

@@ -22,15 +22,15 @@ HOUR = timedelta(hours=1)
 GATE = Point(lat=39.64, lon=116.28)
 
 
-def arrived(event: Event, sequence: int = 1) -> Arrived[Any]:
-    return Arrived(event, sequence, new_id(), NOW, "tests")
+def arrived(event: Event, sequence: int = 1, at: datetime = NOW - HOUR) -> Arrived[Any]:
+    return Arrived(event, sequence, new_id(), at, "tests")
 
 
-async def tell(sessions: Sessions, *events: Event, sequence: int = 1) -> None:
-    """Let dispatch hear events of one type together; they are of different keys."""
+async def tell(sessions: Sessions, *events: Event, sequence: int = 1, at: datetime = NOW - HOUR) -> None:
+    """Let dispatch hear events of one type together, said at a moment; they are of different keys."""
     async with sessions.begin() as session:
         now = await database.now(session)
-        await HANDLERS[type(events[0])](session, [arrived(event, sequence) for event in events], now)
+        await HANDLERS[type(events[0])](session, [arrived(event, sequence, at) for event in events], now)
 
 
 async def rows(sessions: Sessions, query: str, **given: Any) -> Sequence[Any]:

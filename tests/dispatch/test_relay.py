@@ -106,7 +106,12 @@ async def test_an_id_used_for_another_hand_over_is_refused(relay: Relay) -> None
         ({"proof": {"kind": "qr"}}, "/proof/value", "dispatch.proof_wrong"),
         ({"proof": {"kind": "pin", "value": "123456"}}, "/proof/kind", "dispatch.proof_not_allowed"),
         ({"proof": {"kind": "photo", "photo_sha256": "0" * 64}}, "/proof/kind", "dispatch.proof_not_allowed"),
-        ({"leg": 3, "proof": {"kind": "photo"}}, "/proof/photo_sha256", "dispatch.photo_missing"),
+        ({"leg": 3, "taker_id": str(new_id())}, "/taker_id", "dispatch.not_the_household"),
+        (
+            {"leg": 3, "proof": {"kind": "photo", "photo_sha256": "0" * 64}},
+            "/proof/kind",
+            "dispatch.pin_tries_left",
+        ),
         (
             {"occurred_at": (NOW + HOUR).isoformat()},
             "/occurred_at",
@@ -282,8 +287,9 @@ async def test_an_id_that_is_just_being_recorded_elsewhere_is_sent_again(relay: 
         await session.execute(
             text("""
                 INSERT INTO hand_overs (hand_over_id, load_unit_id, leg, giver_id, taker_id, occurred_at,
-                                        recorded_at, recorded_by, proof, is_breach, is_degraded)
-                VALUES (:id, :unit, 1, :unit, :unit, now(), now(), 'other', 'qr', false, false)
+                                        reckoned_at, clock_doubtful, recorded_at, recorded_by, proof,
+                                        is_breach, is_degraded)
+                VALUES (:id, :unit, 1, :unit, :unit, now(), now(), false, now(), 'other', 'qr', false, false)
             """),
             {"id": note["hand_over_id"], "unit": relay.units[1]},
         )

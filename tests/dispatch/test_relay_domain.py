@@ -5,10 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contracts.access import Role
 from services.contracts.dispatch import Leg
-from services.contracts.values import ZoneClass
-from services.dispatch.crew.domain import CrewClearance
 from services.dispatch.relay import domain
 from services.dispatch.relay.domain import HandOver
 from services.kit.ids import new_id
@@ -74,24 +71,17 @@ def test_the_chain_goes_by_leg_before_the_devices_clock() -> None:
     assert domain.holder_of([]) is None
 
 
-def test_neither_the_shop_nor_the_household_needs_to_be_cleared() -> None:
-    shop, driver, steward, household = PEOPLE
-    cleared = {
-        person: CrewClearance(
-            person_id=person, role=Role.DRIVER, valid_until={ZoneClass.SEALED: NOON + timedelta(hours=1)}
-        )
-        for person in (driver, steward)
-    }
+def test_a_clock_that_is_behind_the_confirmation_does_not_say_when_it_was() -> None:
+    now = NOON + timedelta(hours=3)
 
-    def uncleared(leg: Leg, giver: UUID, taker: UUID, known=cleared) -> list[UUID]:
-        return domain.find_uncleared(
-            note(leg, giver_id=giver, taker_id=taker), known, zone_class=ZoneClass.SEALED, outlet_id=shop
-        )
+    def reckoned(minutes: float) -> tuple[datetime, bool]:
+        told = note(Leg.PICK_UP, occurred_at=NOON + timedelta(minutes=minutes))
+        found = domain.reckon(told, confirmed_at=NOON, now=now)
+        assert found.is_same_as(told)
+        return found.at, found.clock_doubtful
 
-    assert uncleared(Leg.PICK_UP, shop, driver) == []
-    assert uncleared(Leg.GATE, driver, steward) == []
-    assert uncleared(Leg.DOOR, steward, household) == []
-    assert uncleared(Leg.GATE, shop, steward) == [shop]
-    assert uncleared(Leg.PICK_UP, shop, driver, {}) == [driver]
-    assert uncleared(Leg.GATE, driver, steward, {}) == [driver, steward]
-    assert uncleared(Leg.DOOR, steward, household, {}) == [steward]
+    assert reckoned(7) == (NOON + timedelta(minutes=7), False)
+    assert reckoned(0) == (NOON, False)
+    assert reckoned(-5) == (NOON, False)
+    assert reckoned(-5.1) == (now, True)
+    assert reckoned(-60 * 24 * 365 * 21) == (now, True)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.whitelist import DutyStated, Heartbeat, PersonCleared, PersonSuspended
 from services.dispatch.crew import queries
-from services.dispatch.crew.domain import CrewClearance
+from services.dispatch.crew.domain import CrewClearance, Word
 from services.kit.event import Arrived
 
 
@@ -16,14 +16,14 @@ async def clear_people(session: AsyncSession, arrivals: Sequence[Arrived[PersonC
     return await queries.project(
         session,
         [
-            (
-                CrewClearance(
+            Word(
+                clearance=CrewClearance(
                     person_id=arrived.event.person_id,
                     role=arrived.event.role,
                     valid_until={each.zone_class: each.valid_until for each in arrived.event.clearances},
                 ),
-                (),
-                arrived.sequence,
+                sequence=arrived.sequence,
+                said_from=arrived.recorded_at,
             )
             for arrived in arrivals
         ],
@@ -35,10 +35,13 @@ async def suspend_people(session: AsyncSession, arrivals: Sequence[Arrived[Perso
     return await queries.project(
         session,
         [
-            (
-                CrewClearance(person_id=arrived.event.person_id, role=arrived.event.role, is_suspended=True),
-                arrived.event.codes,
-                arrived.sequence,
+            Word(
+                clearance=CrewClearance(
+                    person_id=arrived.event.person_id, role=arrived.event.role, is_suspended=True
+                ),
+                sequence=arrived.sequence,
+                said_from=arrived.recorded_at,
+                codes=arrived.event.codes,
             )
             for arrived in arrivals
         ],

@@ -26,6 +26,16 @@ class CrewClearance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word of whitelist on a person: it stands from `said_from` until a later sequence's does."""
+
+    clearance: CrewClearance
+    sequence: int
+    said_from: datetime
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
     """A person's turn at the doors of some buildings, from `starts_at` until before `ends_at`."""
 

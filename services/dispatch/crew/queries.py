@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from services.contracts.access import Role
 from services.contracts.values import ZoneClass
 from services.contracts.whitelist import DutyStated, Heartbeat
-from services.dispatch.crew.domain import CrewClearance, Duty
+from services.dispatch.crew.domain import CrewClearance, Duty, Word
 from services.dispatch.crew.tables import CrewRow
 from services.dispatch.rows import to_json
 from services.kit.event import Arrived
@@ -33,6 +33,26 @@ PROJECT = text("""
         is_suspended = excluded.is_suspended, codes = excluded.codes
     WHERE crew.sequence < excluded.sequence
     RETURNING person_id
+""")
+KEEP = text("""
+    INSERT INTO crew_history (person_id, sequence, said_from, role, sealed_until, controlled_until,
+                              precaution_until, is_suspended)
+    SELECT * FROM jsonb_to_recordset(CAST(:people AS jsonb)) AS row (
+        person_id uuid, sequence bigint, said_from timestamptz, role text, sealed_until timestamptz,
+        controlled_until timestamptz, precaution_until timestamptz, is_suspended boolean
+    )
+    ORDER BY person_id, sequence
+    ON CONFLICT DO NOTHING
+""")
+# The newest word that was said by then; a word that came late stands in its place.
+FIND_STANDING = text("""
+    SELECT asked.at, said.* FROM unnest(
+        CAST(:person_ids AS uuid[]), CAST(:moments AS timestamptz[])
+    ) AS asked (person_id, at) CROSS JOIN LATERAL (
+        SELECT * FROM crew_history
+        WHERE crew_history.person_id = asked.person_id AND said_from <= asked.at
+        ORDER BY sequence DESC LIMIT 1
+    ) AS said
 """)
 PROJECT_DUTIES = text("""
     INSERT INTO duties (duty_id, sequence, person_id, role, community_id, building_ids, starts_at, ends_at)
@@ -66,25 +86,29 @@ LIST_CLEARED_DRIVERS = text("""
     SELECT * FROM crew WHERE role = 'driver' AND NOT is_suspended
       AND greatest(sealed_until, controlled_until, precaution_until) > :now
 """)
-FIND_DUTIES = text("SELECT * FROM duties WHERE person_id = :person_id AND ends_at > :since")
+FIND_DUTIES = text("""
+    SELECT * FROM duties WHERE person_id = ANY(CAST(:person_ids AS uuid[])) AND ends_at > :since
+""")
 
 
-async def project(
-    session: AsyncSession, people: Iterable[tuple[CrewClearance, Sequence[str], int]]
-) -> set[UUID]:
+async def project(session: AsyncSession, words: Iterable[Word]) -> set[UUID]:
     """Write what whitelist says of people, each at its sequence; return those of whom it was news."""
     rows = [
         {
-            "person_id": clearance.person_id,
-            "sequence": sequence,
-            "role": clearance.role,
-            **{f"{zone_class}_until": clearance.valid_until.get(zone_class) for zone_class in ZoneClass},
-            "is_suspended": clearance.is_suspended,
-            "codes": list(codes),
+            "person_id": word.clearance.person_id,
+            "sequence": word.sequence,
+            "said_from": word.said_from,
+            "role": word.clearance.role,
+            **{f"{zone_class}_until": word.clearance.valid_until.get(zone_class) for zone_class in ZoneClass},
+            "is_suspended": word.clearance.is_suspended,
+            "codes": list(word.codes),
         }
-        for clearance, codes, sequence in people
+        for word in words
     ]
-    return set((await session.execute(PROJECT, {"people": to_json(rows)})).scalars())
+    # The newest word first: its row is the lock by which who is handing something over is met.
+    news = set((await session.execute(PROJECT, {"people": to_json(rows)})).scalars())
+    await session.execute(KEEP, {"people": to_json(rows)})
+    return news
 
 
 async def project_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> None:
@@ -111,6 +135,16 @@ async def lock_clearances(session: AsyncSession, person_ids: Iterable[UUID]) -> 
     return {row.person_id: _clearance_of(row) for row in found}
 
 
+async def find_standing(
+    session: AsyncSession, asked: Iterable[tuple[UUID, datetime]]
+) -> dict[tuple[UUID, datetime], CrewClearance]:
+    """Return what stood of people at moments; who was not heard of by then is not named."""
+    wanted = sorted(set(asked))
+    given = {"person_ids": [person for person, _ in wanted], "moments": [at for _, at in wanted]}
+    rows = await session.execute(FIND_STANDING, given)
+    return {(row.person_id, row.at): _clearance_of(row) for row in rows}
+
+
 async def list_cleared_drivers(session: AsyncSession, now: datetime) -> list[CrewClearance]:
     """Return the drivers who are cleared for any class of zone now."""
     return [_clearance_of(row) for row in await session.execute(LIST_CLEARED_DRIVERS, {"now": now})]
@@ -124,9 +158,9 @@ async def list_crew(session: AsyncSession, *, limit: int, after: UUID | None) ->
     return list((await session.execute(asked)).scalars())
 
 
-async def find_duties(session: AsyncSession, person_id: UUID, *, since: datetime) -> list[Duty]:
-    """Return a person's duties that were not over at `since`."""
-    rows = await session.execute(FIND_DUTIES, {"person_id": person_id, "since": since})
+async def find_duties(session: AsyncSession, *person_ids: UUID, since: datetime) -> list[Duty]:
+    """Return people's duties that were not over at `since`."""
+    rows = await session.execute(FIND_DUTIES, {"person_ids": sorted(set(person_ids)), "since": since})
     return [
         Duty(
             person_id=row.person_id,

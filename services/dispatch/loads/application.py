@@ -41,11 +41,19 @@ async def make_loads(
     loads: list[dict[str, object]] = []
     units: list[dict[str, object]] = []
     portions: list[dict[str, object]] = []
-    for order in (each.event for each in arrivals if each.event.order_id in news):
+    for arrived in (each for each in arrivals if each.event.order_id in news):
+        order = arrived.event
         for outlet_id, lines in domain.split_by_outlet(order.lines).items():
             packed = _pack(order, lines, bag_g=bag_g)
-            loads.append(_load_of(order, outlet_id, packed, now if news[order.order_id] else None))
-            load_id = loads[-1]["load_id"]
+            load_id = new_id()
+            loads.append(
+                {
+                    **_load_of(order, outlet_id, packed),
+                    "load_id": load_id,
+                    "confirmed_at": arrived.recorded_at,
+                    "withdrawn_at": now if news[order.order_id] else None,
+                }
+            )
             units.extend({**unit, "load_id": load_id} for unit in packed)
             portions.append(
                 {
@@ -96,12 +104,7 @@ def _pack(order: OrderConfirmed, lines: Sequence[GivenLine], *, bag_g: int) -> l
     ]
 
 
-def _load_of(
-    order: OrderConfirmed,
-    outlet_id: UUID,
-    units: Sequence[dict[str, object]],
-    withdrawn_at: datetime | None,
-) -> dict[str, object]:
+def _load_of(order: OrderConfirmed, outlet_id: UUID, units: Sequence[dict[str, object]]) -> dict[str, object]:
     places = order.model_dump(
         include={
             "order_id", "incident_id", "zone_id", "slot_id", "community_id", "building_id", "household_id",
@@ -110,9 +113,7 @@ def _load_of(
     )  # fmt: skip
     return {
         **places,
-        "load_id": new_id(),
         "outlet_id": outlet_id,
         "grams": sum(line.grams * line.quantity for line in order.lines if line.outlet_id == outlet_id),
         "pieces": len(units),
-        "withdrawn_at": withdrawn_at,
     }

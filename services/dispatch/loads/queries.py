@@ -58,11 +58,11 @@ END = text("""
 """)
 INSERT_LOADS = text("""
     INSERT INTO loads (load_id, order_id, outlet_id, incident_id, zone_id, slot_id, community_id, building_id,
-                       household_id, form, grams, pieces, withdrawn_at)
+                       household_id, form, grams, pieces, confirmed_at, withdrawn_at)
     SELECT * FROM jsonb_to_recordset(CAST(:loads AS jsonb)) AS row (
         load_id uuid, order_id uuid, outlet_id uuid, incident_id uuid, zone_id uuid, slot_id uuid,
         community_id uuid, building_id uuid, household_id uuid, form text, grams bigint, pieces integer,
-        withdrawn_at timestamptz
+        confirmed_at timestamptz, withdrawn_at timestamptz
     )
     ON CONFLICT (order_id, outlet_id) DO NOTHING
     RETURNING load_id

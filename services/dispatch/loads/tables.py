@@ -34,6 +34,7 @@ class LoadRow(Row, table=True):
     form: str
     grams: int
     pieces: int
+    confirmed_at: datetime = Field(sa_type=DateTime(timezone=True))
     touched_at: datetime | None = moment()
     picked_up_at: datetime | None = moment()
     at_gate_at: datetime | None = moment()

@@ -51,6 +51,7 @@ class LoadView(BaseModel):
     grams: int
     pieces: int
     leg: int
+    confirmed_at: datetime
     touched_at: datetime | None
     picked_up_at: datetime | None
     at_gate_at: datetime | None

@@ -128,7 +128,7 @@ async def commit_automatic(session: AsyncSession, now: datetime) -> int:
 
 async def note_loaded(session: AsyncSession, load_ids: Iterable[UUID], now: datetime) -> int:
     """Know that loads are on board; a trip with all of its loads has left. Return how many trips left."""
-    return await trips.note_loaded(session, load_ids, now)
+    return await trips.note_loaded(session, dict.fromkeys(load_ids), now)
 
 
 async def release_driver(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> list[Released]:

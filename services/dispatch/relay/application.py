@@ -1,6 +1,6 @@
 """What the relay can be asked. Callers own the transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -11,25 +11,26 @@ from prometheus_client import Counter
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.dispatch import Leg, LoadHandedOver, PortionDelivered
+from services.contracts.dispatch import Leg
 from services.contracts.values import Point, ZoneClass
 from services.dispatch.crew import domain as crew_domain
 from services.dispatch.crew import queries as crew_queries
+from services.dispatch.crew.domain import CrewClearance, Duty
 from services.dispatch.loads.marks import Marks
-from services.dispatch.relay import domain, queries
-from services.dispatch.relay.domain import Evidence, HandOver, Moments, Proof
+from services.dispatch.relay import domain, parties, passages, queries
+from services.dispatch.relay.domain import Evidence, HandOver, Proof
+from services.dispatch.relay.parties import Destination, Reason, Standing
 from services.dispatch.relay.permission import Tie
-from services.dispatch.trips import application as trips_application
-from services.kit import outbox
+from services.dispatch.trips import seats
+from services.dispatch.trips.domain import Spell
 from services.kit.caller import Caller
 from services.kit.errors import Conflict, Fault
-from services.kit.event import Event
 from services.kit.ids import new_id
 
 log = structlog.get_logger()
 
 RECORDED = Counter("hand_overs_total", "Hand-overs recorded", ["leg"])
-BREACHES = Counter("breaches_total", "Hand-overs by a person who was not cleared", ["leg"])
+BREACHES = Counter("breaches_total", "Hand-overs that were not as they should be", ["leg"])
 PROOFS_WRONG = Counter("proofs_wrong_total", "Hand-overs refused for their proof", ["kind"])
 
 
@@ -58,11 +59,14 @@ class Facts:
 
     units: dict[UUID, Row[Any]]
     known: dict[UUID, HandOver]
-    clearances: dict[UUID, crew_domain.CrewClearance]
+    # What stood of each person at each moment that counts.
+    standing: dict[tuple[UUID, datetime], CrewClearance]
+    duties: list[Duty]
+    spells: dict[UUID, list[Spell]]
+    takers: dict[UUID, set[UUID]]
     wrong: dict[UUID, set[bytes]]
     tie: Tie
     marks: Marks
-    now: datetime
     rows: list[dict[str, object]]
     breaches: list[dict[str, object]]
 
@@ -72,10 +76,15 @@ async def record_hand_overs(
 ) -> list[Outcome]:
     """Record a device's log, each item for itself: late, shuffled and repeated items are as good as fresh.
 
-    What happened is recorded whoever did it; by somebody not cleared it is a breach that a person closes.
+    What happened is recorded whoever did it; what was not as it should be is a breach that a person closes.
     """
-    facts = await _gather(session, caller, log_items, marks, now)
-    outcomes = [_judge(f"/hand_overs/{index}", each, facts) for index, each in enumerate(log_items)]
+    units = await _lock(session, log_items)
+    notes = [_reckon(each, units, now) for each in log_items]
+    facts = await _gather(session, caller, [each.hand_over for each in notes], units, marks)
+    # Who took something over on an early leg may give it on at a later one, however the log is shuffled.
+    by_leg = sorted(enumerate(notes), key=lambda each: each[1].hand_over.leg)
+    judged = {index: _judge(f"/hand_overs/{index}", each, facts, now) for index, each in by_leg}
+    outcomes = [judged[index] for index in range(len(notes))]
     await queries.keep_wrong_pins(session, facts.wrong)
     if not facts.rows:
         return outcomes
@@ -89,7 +98,7 @@ async def record_hand_overs(
         )
     await queries.open_breaches(session, facts.breaches, now)
     touched = [facts.units[row["load_unit_id"]] for row in facts.rows]  # type: ignore[index]
-    await _move_loads(session, {unit.load_id: unit for unit in touched}, now)
+    await passages.move(session, {unit.load_id: unit for unit in touched}, now)
     return outcomes
 
 
@@ -99,7 +108,7 @@ async def find_tie(
     """Return what ties a caller to loads: duties not over at `since`, trips, what was ever taken over."""
     loads = set(load_ids)
     person_id = caller.person_id
-    hand_overs = await queries.find_of_loads(session, loads) if person_id else {}
+    hand_overs = await queries.find_of_loads(session, loads)
     return Tie(
         caller=caller,
         drivers=await queries.find_drivers(session, loads),
@@ -118,34 +127,56 @@ async def close_breach(
     log.info("breach.closed", breach_id=str(breach.breach_id))
 
 
-async def _gather(
-    session: AsyncSession, caller: Caller, log_items: Sequence[Noted], marks: Marks, now: datetime
-) -> Facts:
+async def _lock(session: AsyncSession, log_items: Sequence[Noted]) -> dict[UUID, Row[Any]]:
     notes = [each.hand_over for each in log_items]
     # People before loads: who suspends one waits for what that one is just handing over.
-    clearances = await crew_queries.lock_clearances(
-        session, {person for note in notes for person in (note.giver_id, note.taker_id)}
-    )
-    units = await queries.lock_units(session, [note.load_unit_id for note in notes])
-    portions = [unit.portion_id for unit in units.values() if unit.portion_id]
+    await crew_queries.lock_clearances(session, {person for note in notes for person in note.people})
+    return await queries.lock_units(session, [note.load_unit_id for note in notes])
+
+
+def _reckon(noted: Noted, units: Mapping[UUID, Row[Any]], now: datetime) -> Noted:
+    unit = units.get(noted.hand_over.load_unit_id)
+    if unit is None:
+        return noted
+    reckoned = domain.reckon(noted.hand_over, confirmed_at=unit.confirmed_at, now=now)
+    return replace(noted, hand_over=reckoned)
+
+
+async def _gather(
+    session: AsyncSession,
+    caller: Caller,
+    notes: Sequence[HandOver],
+    units: dict[UUID, Row[Any]],
+    marks: Marks,
+) -> Facts:
     load_ids = {unit.load_id for unit in units.values()}
+    since = min(note.at for note in notes)
+    people = {person for note in notes for person in note.people}
+    tie = await find_tie(session, caller, load_ids, since=since)
     return Facts(
         units=units,
         known=await queries.find_by_ids(session, [note.hand_over_id for note in notes]),
-        clearances=clearances,
-        wrong=await queries.find_wrong_pins(session, portions),
-        tie=await find_tie(session, caller, load_ids, since=min(note.occurred_at for note in notes)),
+        standing=await crew_queries.find_standing(
+            session, {(person, note.at) for note in notes for person in note.people}
+        ),
+        duties=await crew_queries.find_duties(session, *people, since=since),
+        spells=await seats.find_of_loads(session, load_ids),
+        takers={load_id: set(tie.takers.get(load_id, ())) for load_id in load_ids},
+        wrong=await queries.find_wrong_pins(
+            session, [unit.portion_id for unit in units.values() if unit.portion_id]
+        ),
+        tie=tie,
         marks=marks,
-        now=now,
         rows=[],
         breaches=[],
     )
 
 
-def _judge(pointer: str, noted: Noted, facts: Facts) -> Outcome:
+def _judge(pointer: str, noted: Noted, facts: Facts, now: datetime) -> Outcome:
     note = noted.hand_over
     unit = facts.units.get(note.load_unit_id)
-    if unit is None or not facts.tie.may_hand_over(unit, note):
+    is_scanned = domain.is_scan(noted.proof, note.load_unit_id, facts.marks)
+    if unit is None or not facts.tie.may_hand_over(unit, note, is_scanned=is_scanned):
         return _refused(Fault(f"{pointer}/load_unit_id", "dispatch.load_unit_unknown"))
     if not facts.tie.is_party(unit, note):
         return _refused(Fault(pointer, "dispatch.not_a_party"))
@@ -153,13 +184,15 @@ def _judge(pointer: str, noted: Noted, facts: Facts) -> Outcome:
         if before.is_same_as(note):
             return Outcome("repeated", before.is_breach)
         return _refused(Fault(f"{pointer}/hand_over_id", "dispatch.hand_over_id_reused"))
-    fault = _find_fault(pointer, noted, unit.portion_id, facts)
+    fault = (
+        domain.find_time_fault(pointer, note.occurred_at, now)
+        or parties.find_household_fault(pointer, note, unit.household_id)
+        or _find_proof_fault(pointer, noted, unit.portion_id, facts)
+    )
     return _refused(fault) if fault else _record(noted, unit, facts)
 
 
-def _find_fault(pointer: str, noted: Noted, portion_id: UUID, facts: Facts) -> Fault | None:
-    if fault := domain.find_time_fault(pointer, noted.hand_over.occurred_at, facts.now):
-        return fault
+def _find_proof_fault(pointer: str, noted: Noted, portion_id: UUID, facts: Facts) -> Fault | None:
     evidence = Evidence(
         marks=facts.marks, portion_id=portion_id, wrong_pins=facts.wrong.setdefault(portion_id, set())
     )
@@ -170,18 +203,14 @@ def _find_fault(pointer: str, noted: Noted, portion_id: UUID, facts: Facts) -> F
 
 
 def _record(noted: Noted, unit: Row[Any], facts: Facts) -> Outcome:
-    uncleared = domain.find_uncleared(
-        noted.hand_over,
-        facts.clearances,
-        # A zone that was not heard of yet is taken for the strictest.
-        zone_class=ZoneClass(unit.zone_class or ZoneClass.SEALED),
-        outlet_id=unit.outlet_id,
-    )
-    note = replace(noted.hand_over, is_breach=bool(uncleared))
+    reasons = _find_reasons(noted.hand_over, unit, facts)
+    note = replace(noted.hand_over, is_breach=bool(reasons))
     facts.known[note.hand_over_id] = note
     facts.rows.append(_row_of(noted, note))
+    if note.leg is not Leg.DOOR:
+        facts.takers[unit.load_id].add(note.taker_id)
     RECORDED.labels(int(note.leg)).inc()
-    if not uncleared:
+    if not reasons:
         return Outcome("recorded")
     BREACHES.labels(int(note.leg)).inc()
     breach_id = new_id()
@@ -191,10 +220,30 @@ def _record(noted: Noted, unit: Row[Any], facts: Facts) -> Outcome:
             "hand_over_id": note.hand_over_id,
             "incident_id": unit.incident_id,
             "zone_id": unit.zone_id,
-            "person_ids": uncleared,
+            "person_ids": sorted({reason.person_id for reason in reasons}),
+            "reasons": [{"person_id": str(reason.person_id), "code": reason.code} for reason in reasons],
         }
     )
     return Outcome("recorded", is_breach=True, breach_id=breach_id)
+
+
+def _find_reasons(note: HandOver, unit: Row[Any], facts: Facts) -> list[Reason]:
+    found = {person: facts.standing.get((person, note.at)) for person in note.people}
+    standing = Standing(
+        clearances={person: clearance for person, clearance in found.items() if clearance},
+        duties=facts.duties,
+        spells=facts.spells.get(unit.load_id, ()),
+        takers=facts.takers[unit.load_id],
+    )
+    load = Destination(
+        outlet_id=unit.outlet_id,
+        community_id=unit.community_id,
+        building_id=unit.building_id,
+        household_id=unit.household_id,
+        # A zone that was not heard of yet is taken for the strictest.
+        zone_class=ZoneClass(unit.zone_class or ZoneClass.SEALED),
+    )
+    return parties.find_reasons(note, load, standing)
 
 
 def _row_of(noted: Noted, note: HandOver) -> dict[str, object]:
@@ -207,6 +256,8 @@ def _row_of(noted: Noted, note: HandOver) -> dict[str, object]:
         "lat": noted.place.lat if noted.place else None,
         "lon": noted.place.lon if noted.place else None,
         "occurred_at": note.occurred_at,
+        "reckoned_at": note.at,
+        "clock_doubtful": note.clock_doubtful,
         "proof": noted.proof.kind,
         "photo_sha256": noted.proof.photo_sha256,
         "is_breach": note.is_breach,
@@ -215,58 +266,3 @@ def _row_of(noted: Noted, note: HandOver) -> dict[str, object]:
 
 def _refused(fault: Fault) -> Outcome:
     return Outcome("refused", faults=(fault,))
-
-
-async def _move_loads(session: AsyncSession, loads: dict[UUID, Row[Any]], now: datetime) -> None:
-    hand_overs = await queries.find_of_loads(session, loads)
-    unit_ids = await queries.find_unit_ids(session, loads)
-    moments = {
-        load_id: domain.moments_of(unit_ids[load_id], hand_overs[load_id]) for load_id in sorted(loads)
-    }
-    news = {load_id: _news_of(loads[load_id], each) for load_id, each in moments.items()}
-    sequences = await queries.move_loads(
-        session, moments, {load_id: len(events) for load_id, events in news.items()}
-    )
-    said: list[tuple[Event, int]] = []
-    for load_id, events in news.items():
-        first = sequences[load_id] - len(events) + 1
-        said.extend((event, first + place) for place, event in enumerate(events))
-    delivered = await queries.deliver_portions(session, loads)
-    for row in delivered:
-        portion = PortionDelivered(
-            portion_id=row.portion_id,
-            order_id=row.order_id,
-            incident_id=row.incident_id,
-            household_id=row.household_id,
-            delivered_at=row.delivered_at,
-        )
-        said.append((portion, row.sequence))
-    started = [
-        load_id
-        for load_id, events in news.items()
-        if events and not loads[load_id].leg and loads[load_id].withdrawn_at is None
-    ]
-    await trips_application.note_loaded(session, started, now)
-    await outbox.add_all(session, said)
-
-
-def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
-    if load.withdrawn_at is not None:
-        # Its order has ended, yet the goods left: the shop's shelf has to know, and no portion is delivered.
-        log.warning("load.strayed", load_id=str(load.load_id))
-    before = {Leg.PICK_UP: load.picked_up_at, Leg.GATE: load.at_gate_at, Leg.DOOR: load.delivered_at}
-    return [
-        LoadHandedOver(
-            load_id=load.load_id,
-            order_id=load.order_id,
-            outlet_id=load.outlet_id,
-            incident_id=load.incident_id,
-            leg=leg,
-            giver_id=passage.giver_id,
-            taker_id=passage.taker_id,
-            occurred_at=passage.occurred_at,
-            is_breach=leg in moments.breached,
-        )
-        for leg, passage in moments.passages.items()
-        if before[leg] is None
-    ]

@@ -1,16 +1,20 @@
-"""What hand-overs prove and what they make of a load. Pure: the same set in any order gives the same."""
+"""What hand-overs prove and what they make of a load. Pure: the same set in any order gives the same.
+
+A device's moment is kept as it was told. What counts is the moment reckoned from it: nothing of a load can
+have left before its order was confirmed, so a clock that says so is wrong. A little behind (`CLOCKS_APART`)
+it is set to the confirmation; further behind it says nothing, and the moment of recording counts, marked
+doubtful.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from services.contracts.dispatch import Leg
-from services.contracts.values import ZoneClass
-from services.dispatch.crew.domain import CrewClearance, is_cleared
 from services.dispatch.loads.marks import PIN_TRIES, Marks
 from services.kit.errors import Fault
 
@@ -26,7 +30,8 @@ class ProofKind(StrEnum):
     PHOTO = "photo"
 
 
-# At the door also the household's word counts, or a picture of the bag before it.
+# Who takes a unit from a person scans it. The label alone proves no door, for its giver carries it: there the
+# household tells its PIN, or the giver scans the label and takes a picture of the bag before the door.
 ALLOWED: Final[Mapping[Leg, frozenset[ProofKind]]] = {
     Leg.PICK_UP: frozenset({ProofKind.QR}),
     Leg.GATE: frozenset({ProofKind.QR}),
@@ -44,21 +49,36 @@ class HandOver:
     giver_id: UUID
     taker_id: UUID
     occurred_at: datetime
+    # The moment that counts, where it is not the device's own.
+    reckoned_at: datetime | None = None
+    clock_doubtful: bool = False
     is_breach: bool = False
 
     @property
+    def people(self) -> tuple[UUID, UUID]:
+        """Return who gave and who took."""
+        return self.giver_id, self.taker_id
+
+    @property
+    def at(self) -> datetime:
+        """Return the moment that counts."""
+        return self.reckoned_at or self.occurred_at
+
+    @property
     def place_in_chain(self) -> tuple[int, datetime, UUID]:
-        """Return what orders a unit's hand-overs: the leg, then the device's clock, then the id."""
-        return self.leg, self.occurred_at, self.hand_over_id
+        """Return what orders a unit's hand-overs: the leg, then the moment that counts, then the id."""
+        return self.leg, self.at, self.hand_over_id
 
     def is_same_as(self, other: "HandOver") -> bool:
         """Say whether two notes are of the same event, however each was judged."""
-        return (self.load_unit_id, self.giver_id, self.taker_id, self.place_in_chain) == (
-            other.load_unit_id,
-            other.giver_id,
-            other.taker_id,
-            other.place_in_chain,
-        )
+        return self.as_told == other.as_told
+
+    @property
+    def as_told(self) -> tuple[UUID, UUID, Leg, UUID, UUID, datetime]:
+        """Return what the device said, before anything was reckoned or judged."""
+        return (
+            self.hand_over_id, self.load_unit_id, self.leg, self.giver_id, self.taker_id, self.occurred_at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +109,11 @@ class Moments:
 
     def at(self, leg: Leg) -> datetime | None:
         """Return when all of the load had passed a leg."""
-        return self.passages[leg].occurred_at if leg in self.passages else None
+        return self.passages[leg].at if leg in self.passages else None
+
+    def taker(self, leg: Leg) -> UUID | None:
+        """Return who took what of the load passed a leg last; None: it has not passed."""
+        return self.passages[leg].taker_id if leg in self.passages else None
 
 
 def custody_of(hand_overs: Iterable[HandOver]) -> list[HandOver]:
@@ -125,32 +149,20 @@ def moments_of(load_unit_ids: AbstractSet[UUID], hand_overs: Sequence[HandOver])
         if load_unit_ids and load_unit_ids <= first.keys():
             passages[leg] = max(first.values(), key=lambda each: each.place_in_chain)
     return Moments(
-        touched_at=min((each.occurred_at for each in hand_overs), default=None),
+        touched_at=min((each.at for each in hand_overs), default=None),
         passages=passages,
         breached={each.leg for each in hand_overs if each.is_breach},
     )
 
 
-def find_uncleared(
-    hand_over: HandOver,
-    clearances: Mapping[UUID, CrewClearance],
-    *,
-    zone_class: ZoneClass,
-    outlet_id: UUID,
-) -> list[UUID]:
-    """Return who touched the goods uncleared when it occurred; shop and household are not asked."""
-    match hand_over.leg:
-        case Leg.PICK_UP:
-            carriers = {hand_over.giver_id, hand_over.taker_id} - {outlet_id}
-        case Leg.GATE:
-            carriers = {hand_over.giver_id, hand_over.taker_id}
-        case Leg.DOOR:
-            carriers = {hand_over.giver_id}
-    return sorted(
-        person_id
-        for person_id in carriers
-        if not is_cleared(clearances.get(person_id), zone_class, hand_over.occurred_at)
-    )
+def reckon(hand_over: HandOver, *, confirmed_at: datetime, now: datetime) -> HandOver:
+    """Return a hand-over of a load whose order was confirmed then, with the moment that counts."""
+    told = hand_over.occurred_at
+    if told >= confirmed_at:
+        return replace(hand_over, reckoned_at=told)
+    if told >= confirmed_at - CLOCKS_APART:
+        return replace(hand_over, reckoned_at=confirmed_at)
+    return replace(hand_over, reckoned_at=now, clock_doubtful=True)
 
 
 def find_time_fault(pointer: str, occurred_at: datetime, now: datetime) -> Fault | None:
@@ -161,21 +173,35 @@ def find_time_fault(pointer: str, occurred_at: datetime, now: datetime) -> Fault
 
 
 def find_proof_fault(pointer: str, proof: Proof, hand_over: HandOver, against: Evidence) -> Fault | None:
-    """Name what is wrong with a proof; a wrong PIN is added to the evidence, and five spend the PIN."""
+    """Name what is wrong with a proof; a wrong PIN is added to the evidence, and five spend the PIN.
+
+    A photo without a scan counts once the PIN is spent: then nothing else is left to a household that cannot
+    read its PIN out and a bag whose label is gone.
+    """
     if proof.kind not in ALLOWED[hand_over.leg]:
         return Fault(f"{pointer}/proof/kind", "dispatch.proof_not_allowed", {"leg": int(hand_over.leg)})
-    value = proof.value or ""
-    match proof.kind:
-        case ProofKind.PHOTO:
-            missing = proof.photo_sha256 is None
-            return Fault(f"{pointer}/proof/photo_sha256", "dispatch.photo_missing") if missing else None
-        case ProofKind.QR:
-            proven = against.marks.is_label_of(hand_over.load_unit_id, value)
-            return None if proven else Fault(f"{pointer}/proof/value", "dispatch.proof_wrong")
+    if proof.kind is ProofKind.PIN:
+        return _find_pin_fault(pointer, proof.value or "", against)
+    left = PIN_TRIES - len(against.wrong_pins)
+    if proof.kind is ProofKind.PHOTO and left > 0:
+        return Fault(f"{pointer}/proof/kind", "dispatch.pin_tries_left", {"tries_left": left})
+    if proof.kind is ProofKind.QR and not is_scan(proof, hand_over.load_unit_id, against.marks):
+        return Fault(f"{pointer}/proof/value", "dispatch.proof_wrong")
+    if hand_over.leg is Leg.DOOR and proof.photo_sha256 is None:
+        return Fault(f"{pointer}/proof/photo_sha256", "dispatch.photo_missing")
+    return None
+
+
+def is_scan(proof: Proof, load_unit_id: UUID, marks: Marks) -> bool:
+    """Say whether a proof is the unit's own label: whoever shows it had the unit in hand."""
+    return proof.kind is ProofKind.QR and marks.is_label_of(load_unit_id, proof.value or "")
+
+
+def _find_pin_fault(pointer: str, told: str, against: Evidence) -> Fault | None:
     if len(against.wrong_pins) >= PIN_TRIES:
         return Fault(f"{pointer}/proof/kind", "dispatch.pin_tries_spent")
-    if against.marks.is_pin_of(against.portion_id, value):
+    if against.marks.is_pin_of(against.portion_id, told):
         return None
-    against.wrong_pins.add(against.marks.digest_of_try(against.portion_id, value))
+    against.wrong_pins.add(against.marks.digest_of_try(against.portion_id, told))
     left = PIN_TRIES - len(against.wrong_pins)
     return Fault(f"{pointer}/proof/value", "dispatch.proof_wrong", {"tries_left": left})

@@ -30,9 +30,15 @@ class Tie:
         relation = self._relation(load, now, at_gate=True)
         return access.may(self.caller, Action.READ_LOAD, resource_of(load, zone_path), relation)
 
-    def may_hand_over(self, unit: Any, note: HandOver) -> bool:
-        """Say whether the caller has to do with the unit at the moment of a hand-over."""
-        relation = self._relation(unit, note.occurred_at, at_gate=note.leg is Leg.GATE)
+    def may_hand_over(self, unit: Any, note: HandOver, *, is_scanned: bool) -> bool:
+        """Say whether the caller has to do with the unit at the moment of a hand-over.
+
+        Who gave or took it and scanned its label had it in hand, whatever trip it is on by now: what happened
+        is recorded, and judged afterwards.
+        """
+        if is_scanned and self.caller.person_id in {note.giver_id, note.taker_id}:
+            return True
+        relation = self._relation(unit, note.at, at_gate=note.leg is Leg.GATE)
         return access.may(self.caller, Action.HAND_OVER, resource_of(unit, unit.path or ()), relation)
 
     def is_party(self, unit: Any, note: HandOver) -> bool:

@@ -44,24 +44,25 @@ FIND_DRIVERS = text("""
 """)
 INSERT = text("""
     INSERT INTO hand_overs (hand_over_id, load_unit_id, leg, giver_id, taker_id, lat, lon, occurred_at,
-                            recorded_at, recorded_by, proof, photo_sha256, is_breach, is_degraded)
+                            reckoned_at, clock_doubtful, recorded_at, recorded_by, proof, photo_sha256,
+                            is_breach, is_degraded)
     SELECT hand_over_id, load_unit_id, leg, giver_id, taker_id, lat, lon, occurred_at,
-           :now, :recorded_by, proof, photo_sha256, is_breach, :is_degraded
+           reckoned_at, clock_doubtful, :now, :recorded_by, proof, photo_sha256, is_breach, :is_degraded
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
         hand_over_id uuid, load_unit_id uuid, leg smallint, giver_id uuid, taker_id uuid,
-        lat double precision, lon double precision, occurred_at timestamptz, proof text, photo_sha256 text,
-        is_breach boolean
+        lat double precision, lon double precision, occurred_at timestamptz, reckoned_at timestamptz,
+        clock_doubtful boolean, proof text, photo_sha256 text, is_breach boolean
     )
     ORDER BY hand_over_id
     ON CONFLICT DO NOTHING
     RETURNING hand_over_id
 """)
 OPEN_BREACHES = text("""
-    INSERT INTO breaches (breach_id, hand_over_id, incident_id, zone_id, person_ids, opened_at)
+    INSERT INTO breaches (breach_id, hand_over_id, incident_id, zone_id, person_ids, reasons, opened_at)
     SELECT breach_id, hand_over_id, incident_id, zone_id,
-           ARRAY(SELECT CAST(id AS uuid) FROM jsonb_array_elements_text(person_ids) AS id), :now
+           ARRAY(SELECT CAST(id AS uuid) FROM jsonb_array_elements_text(person_ids) AS id), reasons, :now
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
-        breach_id uuid, hand_over_id uuid, incident_id uuid, zone_id uuid, person_ids jsonb
+        breach_id uuid, hand_over_id uuid, incident_id uuid, zone_id uuid, person_ids jsonb, reasons jsonb
     )
 """)
 MOVE = text("""
@@ -170,7 +171,7 @@ async def insert_hand_overs(
 
 
 async def open_breaches(session: AsyncSession, rows: Sequence[Mapping[str, object]], now: datetime) -> None:
-    """Open a breach for each hand-over by somebody not cleared."""
+    """Open a breach for each hand-over that was not as it should be."""
     await session.execute(OPEN_BREACHES, {"rows": to_json(rows), "now": now})
 
 
@@ -223,5 +224,7 @@ def _hand_over_of(row: Row[Any]) -> HandOver:
         giver_id=row.giver_id,
         taker_id=row.taker_id,
         occurred_at=row.occurred_at,
+        reckoned_at=row.reckoned_at,
+        clock_doubtful=row.clock_doubtful,
         is_breach=row.is_breach,
     )

@@ -118,7 +118,7 @@ async def list_hand_overs(session: Session, now: Now, caller: Caller, load_id: U
     """Show a load's chain of custody, unit by unit."""
     await _get_load(session, caller, load_id, now)
     rows = await queries.list_rows_of_load(session, load_id)
-    rows.sort(key=lambda row: (row.load_unit_id, row.leg, row.occurred_at, row.hand_over_id))
+    rows.sort(key=lambda row: (row.load_unit_id, row.leg, row.reckoned_at, row.hand_over_id))
     return Page[HandOverView](items=[HandOverView.of(row) for row in rows])
 
 

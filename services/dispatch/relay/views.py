@@ -10,6 +10,7 @@ from services.contracts.values import Point
 from services.dispatch.bodies import fault_view
 from services.dispatch.loads.views import LoadUnitView, LoadView
 from services.dispatch.relay.application import Outcome
+from services.dispatch.relay.parties import Cause
 from services.kit.http.problems import FaultView
 
 
@@ -43,7 +44,11 @@ class RecordedItemsView(BaseModel):
 
 
 class HandOverView(BaseModel):
-    """One link of the chain of custody."""
+    """One link of the chain of custody.
+
+    `occurred_at` is what the device's clock said, `reckoned_at` the moment that counts; the clock is doubtful
+    where it is earlier than the goods can have left: then the moment of recording counts.
+    """
 
     hand_over_id: UUID
     load_unit_id: UUID
@@ -52,6 +57,8 @@ class HandOverView(BaseModel):
     taker_id: UUID
     place: Point | None
     occurred_at: datetime
+    reckoned_at: datetime
+    clock_doubtful: bool
     recorded_at: datetime
     proof: str
     photo_sha256: str | None
@@ -78,8 +85,15 @@ class HeldLoadView(LoadView):
     units: list[HeldUnitView]  # type: ignore[assignment]
 
 
+class ReasonView(BaseModel):
+    """What one person of a hand-over was not: cleared, of the right role, assigned, on duty."""
+
+    person_id: UUID
+    code: Cause
+
+
 class BreachView(BaseModel):
-    """A hand-over by somebody not cleared, open until a person closes it with a reason."""
+    """A hand-over that was not as it should be, open until a person closes it with a reason."""
 
     breach_id: UUID
     hand_over_id: UUID
@@ -90,6 +104,7 @@ class BreachView(BaseModel):
     giver_id: UUID
     taker_id: UUID
     person_ids: list[UUID]
+    reasons: list[ReasonView]
     occurred_at: datetime
     opened_at: datetime
     closed_at: datetime | None

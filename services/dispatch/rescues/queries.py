@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatch.rows import to_json
 from services.kit.ids import new_id
 
-# A unit's holder is the taker of its last hand-over, by leg, then by the device's clock; see `relay.domain`.
+# A unit's holder is the taker of its last hand-over: by leg, then by the moment that counts (`relay.domain`).
 FIND_HELD = text("""
     SELECT DISTINCT load_id, last.taker_id AS holder_id FROM (
         SELECT DISTINCT ON (load_unit_id) load_unit_id, leg, taker_id FROM hand_overs
         WHERE load_unit_id IN (
             SELECT load_unit_id FROM hand_overs WHERE leg < 3 AND taker_id = ANY(CAST(:person_ids AS uuid[]))
         )
-        ORDER BY load_unit_id, leg DESC, occurred_at DESC, hand_over_id DESC
+        ORDER BY load_unit_id, leg DESC, reckoned_at DESC, hand_over_id DESC
     ) AS last JOIN load_units USING (load_unit_id)
     WHERE last.leg < 3 AND last.taker_id = ANY(CAST(:person_ids AS uuid[]))
 """)
@@ -55,7 +55,7 @@ OPEN = text("""
     LEFT JOIN LATERAL (
         SELECT lat, lon FROM hand_overs JOIN load_units USING (load_unit_id)
         WHERE load_units.load_id = loads.load_id AND lat IS NOT NULL
-        ORDER BY leg DESC, occurred_at DESC LIMIT 1
+        ORDER BY leg DESC, reckoned_at DESC LIMIT 1
     ) AS seen ON true
     LEFT JOIN LATERAL (
         SELECT lat, lon FROM outlets WHERE outlets.outlet_id = loads.outlet_id

@@ -15,7 +15,7 @@ from services.dispatch.crew.domain import is_degraded
 from services.dispatch.passes import domain as passes_domain
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.places import queries as places_queries
-from services.dispatch.trips import domain, queries
+from services.dispatch.trips import domain, queries, seats
 from services.dispatch.trips.domain import Seat, TripStatus, Turn
 from services.kit import outbox
 from services.kit.errors import Conflict, Fault, NotFound, Rejected
@@ -115,16 +115,25 @@ async def depart(session: AsyncSession, trip_id: UUID, now: datetime) -> None:
         )
 
 
-async def note_loaded(session: AsyncSession, load_ids: Iterable[UUID], now: datetime) -> int:
-    """Know that loads are on board; a trip with all of its loads has left. Return how many trips left.
+async def note_loaded(session: AsyncSession, takers: Mapping[UUID, UUID | None], now: datetime) -> int:
+    """Know that loads are on board, by whoever took each (None: not told yet); return how many trips left.
 
+    A trip with all of its loads has left. What somebody else took is its trip's no more, and not waited for.
     The caller holds the rows of the loads.
     """
-    held = await queries.find_held(session, load_ids)
+    held = await queries.find_held(session, takers)
     if not held:
         return 0
     planned = await queries.lock_planned(session, held.values())
-    await queries.note_loaded(session, held, now)
+    drivers = await queries.find_drivers(session, held.values())
+    elsewhere = {
+        load_id for load_id, trip_id in held.items() if takers[load_id] not in (None, drivers[trip_id])
+    }
+    await queries.let_go(session, {held[load_id] for load_id in elsewhere}, elsewhere)
+    await queries.note_loaded(session, held.keys() - elsewhere, now)
+    emptied = await queries.list_emptied(session, planned)
+    await seats.end(session, emptied)
+    await queries.set_status(session, emptied, TripStatus.RELEASED)
     return await _leave(session, planned, now, is_told=False)
 
 
@@ -146,6 +155,7 @@ async def release(session: AsyncSession, person_ids: Iterable[UUID], now: dateti
         and trip.status == TripStatus.PLANNED
     ]  # fmt: skip
     drivers = await _find_others(session, untouched, suspended, now)
+    await seats.end(session, [trip.trip_id for trip in trips])
     await queries.seat(session, drivers, is_degraded=await is_copy_stale(session, now))
     REASSIGNED.inc(len(drivers))
     released: dict[tuple[UUID, UUID], Released] = {}

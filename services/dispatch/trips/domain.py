@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -44,6 +44,19 @@ class Seat:
     ends_at: datetime
     classes: frozenset[ZoneClass]
     permit: Pass | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A person's time as the driver of a trip; None: it lasts."""
+
+    driver_id: UUID
+    seated_at: datetime
+    left_at: datetime | None
+
+    def covers(self, at: datetime, *, grace: timedelta) -> bool:
+        """Say whether the person was the driver at a moment that a clock apart by `grace` has told."""
+        return self.seated_at - grace <= at and (self.left_at is None or at < self.left_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from services.dispatch.rows import to_json
+from services.dispatch.trips import seats
 from services.dispatch.trips.domain import Turn
 from services.dispatch.trips.tables import StopRow, TripRow
 
@@ -86,6 +87,11 @@ LIST_ABOARD = text("""
     WHERE is_held AND withdrawn_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
     ORDER BY load_id
 """)
+FIND_DRIVERS = text("SELECT trip_id, driver_id FROM trips WHERE trip_id = ANY(CAST(:trip_ids AS uuid[]))")
+LIST_EMPTIED = text("""
+    SELECT trip_id FROM unnest(CAST(:trip_ids AS uuid[])) AS asked (trip_id)
+    WHERE NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.trip_id = asked.trip_id AND is_held)
+""")
 LET_GO = text("""
     UPDATE trip_loads SET is_held = false
     WHERE trip_id = ANY(CAST(:trip_ids AS uuid[])) AND load_id = ANY(CAST(:load_ids AS uuid[]))
@@ -155,6 +161,8 @@ async def seat(session: AsyncSession, drivers: Mapping[UUID, UUID], *, is_degrad
     """Give trips their drivers: they are planned, and hold their loads."""
     given = {"trip_ids": list(drivers), "driver_ids": list(drivers.values()), "is_degraded": is_degraded}
     await session.execute(SEAT, given)
+    await seats.end(session, drivers)
+    await seats.begin(session, drivers)
     await session.execute(HOLD, {"trip_ids": list(drivers)})
 
 
@@ -201,6 +209,18 @@ async def lock_driven(session: AsyncSession, person_ids: Iterable[UUID]) -> list
 async def list_aboard(session: AsyncSession, trip_ids: Iterable[UUID]) -> list[Row[Any]]:
     """Return the held loads of trips: whether each is on board, and whether it was ever touched."""
     return list(await session.execute(LIST_ABOARD, {"trip_ids": sorted(set(trip_ids))}))
+
+
+async def find_drivers(session: AsyncSession, trip_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:
+    """Return who drives trips, by trip."""
+    rows = await session.execute(FIND_DRIVERS, {"trip_ids": sorted(set(trip_ids))})
+    return {row.trip_id: row.driver_id for row in rows}
+
+
+async def list_emptied(session: AsyncSession, trip_ids: Iterable[UUID]) -> list[UUID]:
+    """Return those of the trips that have nothing left to carry."""
+    given = {"trip_ids": sorted(set(trip_ids))}
+    return list((await session.execute(LIST_EMPTIED, given)).scalars())
 
 
 async def let_go(session: AsyncSession, trip_ids: Iterable[UUID], load_ids: Iterable[UUID]) -> None:

@@ -118,7 +118,7 @@ def leave_shelves(gone: Sequence[tuple[HandOver, Commitment]], shelves: Mapping[
     """Return the ledger's lines for goods that left.
 
     A count made after the departure has seen it already; and a shelf is never below nothing, for the next
-    count is the truth.
+    count is the truth. The moment is as dispatch reckons it: never before the order was confirmed.
     """
     on_hand = {offer_id: shelf.on_hand for offer_id, shelf in shelves.items()}
     entries = []

@@ -92,6 +92,21 @@ CREW: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX crew_by_role ON crew (role)",
+    # Everything whitelist ever said of a person, from when on: a hand-over that is told late is judged by
+    # what stood when it happened. Only added to, in whatever order it comes.
+    """
+    CREATE TABLE crew_history (
+        person_id uuid NOT NULL,
+        sequence bigint NOT NULL,
+        said_from timestamptz NOT NULL,
+        role text NOT NULL,
+        sealed_until timestamptz,
+        controlled_until timestamptz,
+        precaution_until timestamptz,
+        is_suspended boolean NOT NULL,
+        PRIMARY KEY (person_id, sequence)
+    )
+    """,
     """
     CREATE TABLE duties (
         duty_id uuid PRIMARY KEY,
@@ -216,6 +231,7 @@ LOADS: tuple[str, ...] = (
         form text NOT NULL CHECK (form IN ('bagged', 'bulk')),
         grams bigint NOT NULL CHECK (grams >= 0),
         pieces integer NOT NULL CHECK (pieces > 0),
+        confirmed_at timestamptz NOT NULL,
         touched_at timestamptz,
         picked_up_at timestamptz,
         at_gate_at timestamptz,
@@ -267,6 +283,7 @@ LOADS: tuple[str, ...] = (
 )
 
 RELAY: tuple[str, ...] = (
+    # `occurred_at` is what the device's clock said, `reckoned_at` the moment that counts; see `relay.domain`.
     """
     CREATE TABLE hand_overs (
         hand_over_id uuid PRIMARY KEY,
@@ -277,16 +294,19 @@ RELAY: tuple[str, ...] = (
         lat double precision,
         lon double precision,
         occurred_at timestamptz NOT NULL,
+        reckoned_at timestamptz NOT NULL,
+        clock_doubtful boolean NOT NULL,
         recorded_at timestamptz NOT NULL,
         recorded_by text NOT NULL,
         proof text NOT NULL CHECK (proof IN ('qr', 'pin', 'photo')),
         photo_sha256 text CHECK (photo_sha256 ~ '^[0-9a-f]{64}$'),
         is_breach boolean NOT NULL,
         is_degraded boolean NOT NULL,
-        CHECK ((proof = 'photo') <= (photo_sha256 IS NOT NULL))
+        CHECK ((proof = 'photo' OR (proof = 'qr' AND leg = 3)) <= (photo_sha256 IS NOT NULL)),
+        CHECK (clock_doubtful <= (reckoned_at = recorded_at))
     )
     """,
-    "CREATE INDEX hand_overs_by_unit ON hand_overs (load_unit_id, leg, occurred_at)",
+    "CREATE INDEX hand_overs_by_unit ON hand_overs (load_unit_id, leg, reckoned_at)",
     "CREATE INDEX hand_overs_by_taker ON hand_overs (taker_id)",
     """
     CREATE TABLE breaches (
@@ -295,6 +315,7 @@ RELAY: tuple[str, ...] = (
         incident_id uuid NOT NULL,
         zone_id uuid NOT NULL,
         person_ids uuid[] NOT NULL CHECK (cardinality(person_ids) > 0),
+        reasons jsonb NOT NULL CHECK (jsonb_array_length(reasons) > 0),
         opened_at timestamptz NOT NULL,
         closed_at timestamptz,
         closed_by text,

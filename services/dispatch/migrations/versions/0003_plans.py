@@ -97,6 +97,18 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE INDEX trips_by_vehicle ON trips (vehicle_id) WHERE status IN ('planned', 'departed')",
     "CREATE INDEX trips_by_incident ON trips (incident_id)",
     "CREATE INDEX trips_by_zone ON trips USING gin (zone_ids)",
+    # Who was to drive a trip, from when until when: a pick-up told late was that driver's all the same.
+    """
+    CREATE TABLE trip_seats (
+        trip_id uuid NOT NULL REFERENCES trips,
+        driver_id uuid NOT NULL,
+        seated_at timestamptz NOT NULL,
+        left_at timestamptz,
+        PRIMARY KEY (trip_id, driver_id, seated_at),
+        CHECK (seated_at <= left_at)
+    )
+    """,
+    "CREATE UNIQUE INDEX trip_seats_taken ON trip_seats (trip_id) WHERE left_at IS NULL",
     """
     CREATE TABLE trip_stops (
         trip_id uuid NOT NULL REFERENCES trips,
