@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from services.console.scenarios.case import Item
 from services.console.scenarios.town import SetUpFailed, Town, each
@@ -134,22 +135,42 @@ async def _carry_trip(
     for load in loads:
         of_steward[_steward_of(town, load)].append(load)
 
-    def log(leg: int, load: Item, giver: str, taker: str) -> list[Item]:
+    def log(leg: int, load: Item, giver: str, taker: str, proof: Item | None = None) -> list[Item]:
         return [
             {"hand_over_id": str(new_id()), "load_unit_id": unit["load_unit_id"], "leg": leg,
              "giver_id": giver, "taker_id": taker, "occurred_at": datetime.now(UTC).isoformat(),
-             "proof": {"kind": "qr", "value": labels[unit["load_unit_id"]]}}
+             "proof": proof or {"kind": "qr", "value": labels[unit["load_unit_id"]]}}
             for unit in load["units"]
         ]  # fmt: skip
+
+    async def at_door(load: Item, steward: str, *, is_answered: bool) -> list[Item]:
+        household = households[load["order_id"]]
+        if is_answered:
+            return log(3, load, steward, household, await _ask_pin(town, load, household))
+        notes = log(3, load, steward, household)
+        for note in notes:
+            note["proof"]["photo_sha256"] = sha256(note["hand_over_id"].encode()).hexdigest()
+        return notes
 
     pick_up = [item for load in loads for item in log(1, load, load["outlet_id"], driver_id)]
     handed = await _send(town.voices.of(Role.DRIVER, subject=driver_id), pick_up)
     for steward, theirs in of_steward.items():
         voice = town.voices.of(Role.STEWARD, subject=steward)
         gate = [item for load in theirs for item in log(2, load, driver_id, steward)]
-        door = [item for load in theirs for item in log(3, load, steward, households[load["order_id"]])]
-        handed += await _send(voice, gate) + await _send(voice, door)
+        # At every second door somebody answers and tells the PIN; before the others the bag is photographed.
+        doors = [
+            await at_door(load, steward, is_answered=number % 2 == 1) for number, load in enumerate(theirs)
+        ]
+        handed += await _send(voice, gate) + await _send(voice, [item for door in doors for item in door])
     return handed
+
+
+async def _ask_pin(town: Town, load: Item, household_id: str) -> Item:
+    """Let the household look up its PIN, as the proof that it tells the steward."""
+    resident = town.voices.of(Role.RESIDENT, household_id=household_id)
+    portions = (await resident.get("/v1/portions", order_id=load["order_id"]))["items"]
+    pins = {portion["load_id"]: portion["pin"] for portion in portions}
+    return {"kind": "pin", "value": pins[load["load_id"]]}
 
 
 async def _print_labels(town: Town, loads: Iterable[Item]) -> dict[str, str]:
