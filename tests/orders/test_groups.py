@@ -110,7 +110,7 @@ async def test_a_part_is_an_order_that_takes_quota_and_slot_at_once_and_is_told_
     ground, group_id, parts = await filled(client, service_sessions)
     assert await taken(service_sessions, ground) == (3, 3, 9)
     part = await read_part(client, ground, parts[0])
-    assert (part["status"], part["channel"], part["group_id"]) == ("placed", "group", str(group_id))
+    assert (part["status"], part["channel"], part["group_id"]) == ("placed", "resident", str(group_id))
     assert await told(service_sessions, parts[0]) == []
     assert await value(service_sessions, "SELECT count(*) FROM orders WHERE decide_by IS NOT NULL") == 0
     seen = await read(client, ground, group_id)
@@ -586,7 +586,7 @@ async def test_two_thousand_households_are_one_decision_and_every_sum_is_exact(
     )
     parts = [
         NewOrder(
-            order_id=new_id(), household_id=household_id, slot_id=None, channel=Channel.GROUP, lines=lines,
+            order_id=new_id(), household_id=household_id, slot_id=None, channel=Channel.RESIDENT, lines=lines,
             correlation_id="c", client="c", group_id=group_id,
         )
         for household_id in ground.household_ids
@@ -612,3 +612,32 @@ async def test_two_thousand_households_are_one_decision_and_every_sum_is_exact(
     short = "SELECT count(*) FROM orders CROSS JOIN LATERAL jsonb_array_elements(refusals)"
     assert await value(service_sessions, short) == 5 * 800
     assert await value(service_sessions, "SELECT count(*) FROM orders WHERE status = 'confirmed'") == 2000
+
+
+async def test_a_part_says_who_brought_it(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    group_id = await open_group(client, ground)
+    body = {"lines": [line()], "household_id": str(ground.household_ids[0])}
+    hotline = headers("hotline", zone_ids=[ground.town_id], key="k")
+    answer = await client.post(f"/v1/group-orders/{group_id}/parts", json=body, headers=hotline)
+    assert answer.status_code == 202, answer.text
+    part = await read_part(client, ground, answer.json()["order_id"])
+    assert (part["channel"], part["group_id"]) == ("hotline", str(group_id))
+
+
+async def test_a_part_takes_no_substitutes(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    group_id = await open_group(client, ground)
+    other = {**line(RICE), "substitutes": [str(new_id())]}
+    answer = await join(client, ground, group_id, 0, line(), other)
+    assert (answer.status_code, answer.json()["code"]) == (422, "orders.substitutes_in_group")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/lines/1/substitutes"]
+    assert await taken(service_sessions, ground) == (0, 0, 0)
+
+
+async def test_who_has_no_right_to_order_brings_no_part(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    group_id = await open_group(client, ground)
+    body, head = {"lines": [line()]}, headers("regulator", key="k")
+    answer = await client.post(f"/v1/group-orders/{group_id}/parts", json=body, headers=head)
+    assert (answer.status_code, answer.json()["code"]) == (403, "kit.forbidden")

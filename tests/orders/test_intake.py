@@ -182,6 +182,7 @@ async def test_a_households_quota_holds_against_orders_at_once(client, service_s
             "pointer": "/household_id",
             "code": "orders.quota_exceeded",
             "params": {"measure": "orders", "asked": 1, "available": 0},
+            "detail": "The household's quota does not allow so much: asked for 1, there are 0 left",
         }
     ]
     assert await taken(service_sessions, ground) == (3, 3, 6)
@@ -317,9 +318,19 @@ async def test_the_hotline_orders_for_households_of_its_area_alone(client, servi
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("role", ["resident", "leader", "commander", "driver", "outlet"])
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [
+        ("resident", 404),
+        ("steward", 404),
+        ("leader", 403),
+        ("commander", 403),
+        ("driver", 403),
+        ("outlet", 403),
+    ],
+)
 async def test_another_household_is_answered_like_one_that_does_not_exist(
-    client, service_sessions, role
+    client, service_sessions, role, status
 ) -> None:
     ground = await open_ground(service_sessions, households=2)
     head = headers(role, household_id=ground.household_ids[1], zone_ids=[ground.town_id], key="k")
@@ -327,7 +338,7 @@ async def test_another_household_is_answered_like_one_that_does_not_exist(
         await ask(client, ground, ground.body(household_id=str(household_id)), head=head)
         for household_id in (ground.household_ids[0], new_id())
     ]
-    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [answer.status_code for answer in answers] == [status, status]
     assert answers[0].content == answers[1].content
     assert await value(service_sessions, "SELECT count(*) FROM orders") == 0
 
@@ -371,3 +382,15 @@ async def test_a_household_lists_its_orders_by_pages_and_nobody_elses(client, se
     assert (answer.status_code, answer.json()["code"]) == (422, "orders.household_missing")
     head = headers("commander", zone_ids=[ground.town_id])
     assert len((await client.get(other, headers=head)).json()["items"]) == 1
+
+
+async def test_who_has_no_right_to_order_is_told_so_before_anything_else(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions)
+    head = headers("regulator", key="k")
+    for answer in (
+        await ask(client, ground, head=head),
+        await ask(client, ground, ground.body(household_id=str(ground.household_ids[0])), head=head),
+        await client.get("/v1/orders", headers=head),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "kit.forbidden")
+    assert await taken(service_sessions, ground) == (0, 0, 0)

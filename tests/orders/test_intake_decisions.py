@@ -99,6 +99,7 @@ async def test_refused_stock_names_the_line_and_gives_quota_and_slot_back(client
             "pointer": "/lines/0",
             "code": "catalog.stock_short",
             "params": {"line": 1, "product_id": str(CABBAGE), "asked": 2, "available": 1},
+            "detail": "The request is refused",
         }
     ]
     assert await taken(service_sessions, ground) == (0, 0, 0)
@@ -415,3 +416,16 @@ async def test_one_question_serves_all_who_wait(client, service_sessions) -> Non
         *(client.post("/v1/orders", json=ground.body(), headers=head) for head in heads), decide()
     )
     assert {answer.json()["status"] for answer in answers[:-1]} == {"confirmed"}
+
+
+async def test_a_cancellation_says_nothing_and_takes_nothing_but_the_whole_order(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions)
+    order_id = await place(client, ground)
+    path = f"/v1/orders/{order_id}/cancellation"
+    partly = await client.post(path, json={"lines": [1]}, headers=ground.resident(key="a"))
+    assert (partly.status_code, partly.json()["code"]) == (422, "kit.invalid")
+    assert await taken(service_sessions, ground) == (1, 1, 2)
+    whole = await client.post(path, json={}, headers=ground.resident(key="b"))
+    assert (whole.status_code, whole.json()["status"]) == (200, "cancelled")

@@ -83,6 +83,9 @@ async def test_a_slot_whose_times_do_not_follow_is_named_and_only_a_commander_of
     wrong = {**TOMORROW, "ends_at": TOMORROW["starts_at"]}
     answer = await add(client, town, zone["zone_id"], TOMORROW, wrong)
     assert codes(answer) == (422, "orders.slot_without_length", ["orders.slot_without_length"])
+    yesterday = slot_times(cut_off=timedelta(hours=-30))
+    answer = await add(client, town, zone["zone_id"], TOMORROW, yesterday)
+    assert codes(answer) == (422, "orders.slot_past", ["orders.slot_past"])
     stranger = await client.post(
         f"/v1/zones/{zone['zone_id']}/slots",
         json={"slots": [TOMORROW]},

@@ -82,6 +82,12 @@ async def test_every_slot_whose_times_do_not_follow_is_named(client, service_ses
         "/slots/1/cut_off_at",
         "/slots/2/ends_at",
     ]
+    past = {name: (datetime.fromisoformat(at) - timedelta(days=1)).isoformat() for name, at in good.items()}
+    gone = await client.post(
+        "/v1/zones", json=zone_body(town, slots=[past, good, past]), headers=town.commander(key="k")
+    )
+    assert codes(gone) == (422, "orders.slot_past", ["orders.slot_past", "orders.slot_past"])
+    assert [error["pointer"] for error in gone.json()["errors"]] == ["/slots/0/ends_at", "/slots/2/ends_at"]
     none = await client.post("/v1/zones", json=zone_body(town, slots=[]), headers=town.commander(key="k"))
     assert (none.status_code, none.json()["code"]) == (422, "kit.invalid")
     assert await scalar(service_sessions, "SELECT count(*) FROM zones") == 0

@@ -18,7 +18,7 @@ from services.orders.groups import application, queries
 from services.orders.groups.application import NewGroup
 from services.orders.groups.wire import GroupOpenedView, GroupView, MoveCutOff, OpenGroup, PlacePart
 from services.orders.intake import routes as intake
-from services.orders.intake.domain import Channel, NewOrder
+from services.orders.intake.domain import NewOrder
 from services.orders.intake.gathering import PlacedView
 from services.orders.intake.wire import wanted_lines
 from services.orders.register import queries as register
@@ -90,12 +90,12 @@ async def place_part(  # noqa: PLR0913, PLR0917 - what a route is given
     prefer: intake.Prefer = None,
 ) -> Response:
     """Accept a household's part: an order of its own, which is decided with the group."""
-    household_id, _ = await intake.find_orderer(request, caller, body.household_id)
+    household_id, channel = await intake.find_orderer(request, caller, body.household_id)
     part = NewOrder(
         order_id=new_id(),
         household_id=household_id,
         slot_id=None,
-        channel=Channel.GROUP,
+        channel=channel,
         lines=wanted_lines(body.lines),
         correlation_id=correlation.current(),
         client=caller.subject,

@@ -38,7 +38,7 @@ class MoveCutOff(Body):
 
 
 class PlacePart(Body):
-    """A household's part of a group."""
+    """A household's part of a group; its lines take no substitutes."""
 
     household_id: UUID | None = None
     lines: Lines

@@ -15,12 +15,11 @@ from services.orders.register.domain import Home
 
 
 class Channel(StrEnum):
-    """Who brought the order in."""
+    """Who brought the order in; that it is a group's part its group_id tells."""
 
     RESIDENT = "resident"
     STEWARD = "steward"
     HOTLINE = "hotline"
-    GROUP = "group"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +215,10 @@ def _group_faults(order: NewOrder, home: Home, facts: Facts) -> Iterable[Fault]:
         yield Fault("/household_id", "orders.not_in_community")
     if order.household_id in group.household_ids:
         yield Fault("/household_id", "orders.already_in_group")
+    # The group is one tally by product: what may come in its place is nobody's to say for all.
+    for place, line in enumerate(order.lines):
+        if line.substitutes:
+            yield Fault(f"/lines/{place}/substitutes", "orders.substitutes_in_group")
 
 
 def _quota_faults(quota: Quota | None, units: int) -> Iterable[Fault]:

@@ -20,6 +20,7 @@ TITLES: Final[Mapping[str, str]] = {
     "orders.group_closed": "The group takes no more parts",
     "orders.already_in_group": "The household has a part in this group already",
     "orders.not_in_community": "The group is of another community",
+    "orders.substitutes_in_group": "A part of a group takes no substitutes",
 }
 
 

@@ -22,7 +22,7 @@ from services.kit.ids import new_id
 from services.orders.intake import application, queries
 from services.orders.intake.domain import Channel, NewOrder
 from services.orders.intake.gathering import Asked, PlacedView
-from services.orders.intake.wire import OrderView, PlaceOrder, wanted_lines
+from services.orders.intake.wire import CancelOrder, OrderView, PlaceOrder, wanted_lines
 
 router = make_router("/orders")
 
@@ -66,6 +66,7 @@ async def list_orders(
     household_id: Annotated[UUID | None, Query(description="The caller's own if left out")] = None,
 ) -> Page[OrderView]:
     """List a household's orders, oldest first."""
+    access.require_somewhere(caller, Action.READ_ORDER)
     of = household_id or caller.household_id
     if of is None:
         raise household_missing("/query/household_id")
@@ -86,7 +87,12 @@ async def read_order(order_id: UUID, caller: Caller, session: Session, now: Now)
 
 @router.post("/{order_id}/cancellation", response_model=PlacedView)
 async def cancel_order(
-    order_id: UUID, caller: Caller, session: Session, now: Now, once: OnceOnly
+    order_id: UUID,
+    caller: Caller,
+    session: Session,
+    now: Now,
+    once: OnceOnly,
+    _body: CancelOrder | None = None,
 ) -> Response:
     """Take an order back before its cut-off."""
     row = await queries.get_order(session, order_id)
@@ -101,6 +107,7 @@ async def find_orderer(
     request: Request, caller: callers.Caller, household_id: UUID | None
 ) -> tuple[UUID, Channel]:
     """Return whose order it is and who brings it; raise where the caller may not order for them."""
+    access.require_somewhere(caller, Action.PLACE_ORDER)
     of = household_id or caller.household_id
     if of is None:
         raise household_missing("/household_id")

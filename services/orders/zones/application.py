@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -35,6 +36,13 @@ OPEN_SECONDS = Histogram(
 )
 
 
+SLOT_TITLES: Final = {
+    "orders.cut_off_not_before_start": "A slot's cut-off must lie before its start",
+    "orders.slot_without_length": "A slot must end after it has started",
+    "orders.slot_past": "A slot lies wholly in the past",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """A zone as it is prepared; its communities were found in the register."""
@@ -59,19 +67,18 @@ async def find_communities(session: AsyncSession, community_ids: Sequence[UUID])
     return [found[community_id] for community_id in sorted(set(community_ids))]
 
 
-def require_slots(slots: Sequence[NewSlot]) -> None:
-    """Raise `Rejected` naming every slot whose times do not follow each other."""
+def require_slots(slots: Sequence[NewSlot], *, now: datetime) -> None:
+    """Raise `Rejected` naming every slot whose times do not follow each other, or that is over already."""
     times = [(slot.cut_off_at, slot.starts_at, slot.ends_at) for slot in slots]
-    faults = [Fault(f"/slots/{place}/{field}", code) for place, field, code in domain.find_slot_faults(times)]
+    found = domain.find_slot_faults(times, now=now)
+    faults = [Fault(f"/slots/{place}/{field}", code) for place, field, code in found]
     if faults:
-        raise Rejected(
-            faults[0].code, "A slot's cut-off, start and end must follow each other", faults=faults
-        )
+        raise Rejected(faults[0].code, SLOT_TITLES[faults[0].code], faults=faults)
 
 
 async def prepare_zone(session: AsyncSession, zone: Preparation, *, now: datetime) -> UUID:
     """Write a zone with its slots and its quota; nobody is told until it is activated."""
-    require_slots(zone.slots)
+    require_slots(zone.slots, now=now)
     zone_id = new_id()
     # The areas from the root down, each once, then the zone's own id: a role on any of them covers the zone.
     path = list(dict.fromkeys(area_id for area in zone.communities for area_id in area.path))

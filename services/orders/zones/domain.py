@@ -66,13 +66,17 @@ def judge_readiness(
     )
 
 
-def find_slot_faults(slots: Iterable[tuple[datetime, datetime, datetime]]) -> Iterable[tuple[int, str, str]]:
-    """Yield place, field and code of every slot whose cut-off is not before its start, or that ends by it."""
+def find_slot_faults(
+    slots: Iterable[tuple[datetime, datetime, datetime]], *, now: datetime
+) -> Iterable[tuple[int, str, str]]:
+    """Yield place, field and code of what is wrong with slots: cut-off, start, end in order, not all past."""
     for place, (cut_off_at, starts_at, ends_at) in enumerate(slots):
         if cut_off_at >= starts_at:
             yield place, "cut_off_at", "orders.cut_off_not_before_start"
         if starts_at >= ends_at:
             yield place, "ends_at", "orders.slot_without_length"
+        elif ends_at <= now:
+            yield place, "ends_at", "orders.slot_past"
 
 
 def over_by(*, capacity: int | None, taken: int) -> int:

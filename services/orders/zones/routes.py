@@ -101,7 +101,7 @@ async def add_slots(  # noqa: PLR0913, PLR0917 - what the route needs, as FastAP
     zone = await queries.get_zone(session, zone_id, lock=True)
     access.require(caller, Action.OPEN_ZONE, Resource(path=tuple(zone.path)))
     slots = [slot.new() for slot in body.slots]
-    application.require_slots(slots)
+    application.require_slots(slots, now=now)
     await activation.add_slots(session, zone, slots, now=now)
     every = [slot.slot_id for slot in await queries.list_slots(session, [zone_id])]
     view = ZoneAccepted(zone_id=zone_id, status=zone.status, incident_id=zone.incident_id, slot_ids=every)

@@ -79,7 +79,7 @@ STATEMENTS: tuple[str, ...] = (
         incident_id uuid NOT NULL,
         slot_id uuid NOT NULL REFERENCES slots,
         group_id uuid REFERENCES group_orders,
-        channel text NOT NULL CHECK (channel IN ('resident', 'steward', 'hotline', 'group')),
+        channel text NOT NULL CHECK (channel IN ('resident', 'steward', 'hotline')),
         client text NOT NULL,
         external_id text,
         rule_id uuid NOT NULL REFERENCES quota_rules,
@@ -96,7 +96,6 @@ STATEMENTS: tuple[str, ...] = (
         decided_at timestamptz,
         sequence bigint NOT NULL CHECK (sequence >= 0),
         UNIQUE (client, external_id),
-        CHECK ((channel = 'group') = (group_id IS NOT NULL)),
         CHECK ((status IN ('confirmed', 'fulfilled')) <= (given <> '[]')),
         CHECK (status = 'placed' OR decide_by IS NULL),
         FOREIGN KEY (household_id, rule_id, day) REFERENCES household_quotas
