@@ -43,6 +43,10 @@ class PlaceOrder(Body):
     external_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
+class CancelOrder(Body):
+    """Nothing is to be said when an order is taken back: it goes as a whole."""
+
+
 class RefusalView(FaultView):
     """A line that cannot be given, shaped like the errors of a problem."""
 
