@@ -31,6 +31,8 @@ class Cluster:
     home: Path
     user: str | None
     port: int
+    # As `name=value`, over what the server has by itself.
+    settings: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -45,10 +47,13 @@ class Cluster:
 
     def start(self) -> None:
         """Start it, also after it was killed; raise `PostgresFailed` if the port is taken."""
-        options = (
-            f"-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {self.port}"
-            f" -c max_connections={CONNECTIONS}"
+        settings = (
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=''",
+            f"max_connections={CONNECTIONS}",
+            *self.settings,
         )
+        options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in settings)])
         words = ("start", "-w", "-s", "-D", self.data, "-l", self.data / "server.log", "-o", options)
         _call(self.home, self.user, "pg_ctl", *words)
 
@@ -67,13 +72,13 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, *, port: int | None = None) -> Iterator[Cluster]:
+def running(folder: Path, *, port: int | None = None, settings: tuple[str, ...] = ()) -> Iterator[Cluster]:
     """Run a cluster in `folder`, made if absent and kept afterwards.
 
     Raises `PostgresFailed` if the port is taken or the folder is not a whole cluster.
     """
     user = _system_user()
-    cluster = Cluster(folder, _readable_install(folder, user), user, port or free_port())
+    cluster = Cluster(folder, _readable_install(folder, user), user, port or free_port(), settings)
     if not cluster.data.exists():
         _make_cluster(cluster.home, folder, user)
     elif not (cluster.data / "PG_VERSION").exists():
