@@ -55,14 +55,7 @@ async def make_loads(
                 }
             )
             units.extend({**unit, "load_id": load_id} for unit in packed)
-            portions.append(
-                {
-                    "portion_id": new_id(),
-                    "load_id": load_id,
-                    "order_id": order.order_id,
-                    "household_id": order.household_id,
-                }
-            )
+            portions.append(_portion_of(order, load_id))
     made = await queries.insert_loads(session, loads)
     await queries.insert_contents(
         session,
@@ -102,6 +95,15 @@ def _pack(order: OrderConfirmed, lines: Sequence[GivenLine], *, bag_g: int) -> l
         }
         for number, bag in enumerate(domain.pack(lines, bag_g=bag_g), start=1)
     ]
+
+
+def _portion_of(order: OrderConfirmed, load_id: UUID) -> dict[str, object]:
+    return {
+        "portion_id": new_id(),
+        "load_id": load_id,
+        "order_id": order.order_id,
+        "household_id": order.household_id,
+    }
 
 
 def _load_of(order: OrderConfirmed, outlet_id: UUID, units: Sequence[dict[str, object]]) -> dict[str, object]:
