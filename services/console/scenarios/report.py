@@ -26,7 +26,6 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
     supplied = await town.commander.get(f"{incident}/supply")
     carried = await town.commander.get(f"{incident}/deliveries")
     packed = Counter(load["outlet_id"] for load in await deliveries.list_loads(town, zone))
-    states: Mapping[str, int] = ordered["orders"]
     return {
         "scenario": town.case.name,
         "bus": bus,
@@ -35,6 +34,21 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
         "outlets_by_kind": supplied["outlets_by_kind"],
         "largest_shop_orders": max(packed.values(), default=0),
         "households": ordered["households"],
+        **_of_orders(ordered, day),
+        **_of_goods(carried),
+        "price_refusals": supplied["price_refusals"],
+        "suspended": carried["suspended"],
+        "reassigned": carried["reassigned"],
+        "rescued": carried["rescued"],
+        "unreached_households": len(ordered["unreached_household_ids"]),
+        "undelivered": ordered["undelivered"],
+        "failure": failure,
+    }
+
+
+def _of_orders(ordered: Item, day: Day) -> Report:
+    states: Mapping[str, int] = ordered["orders"]
+    return {
         "orders": {
             "placed": states["placed"],
             "confirmed": states["confirmed"],
@@ -45,6 +59,11 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
         "group_orders": ordered["group_orders"],
         "refusals": ordered["refusals"],
         "refused_at_once": dict(day.refusals),
+    }
+
+
+def _of_goods(carried: Item) -> Report:
+    return {
         "load_units": carried["load_units"],
         "portions": carried["portions"],
         "trips": carried["trips"],
@@ -52,13 +71,6 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
         "kilometres": round(carried["metres"] / METRES_A_KILOMETRE, 1),
         "handovers": carried["handovers"],
         "breaches": carried["breaches"],
-        "price_refusals": supplied["price_refusals"],
-        "suspended": carried["suspended"],
-        "reassigned": carried["reassigned"],
-        "rescued": carried["rescued"],
-        "unreached_households": len(ordered["unreached_household_ids"]),
-        "undelivered": ordered["undelivered"],
-        "failure": failure,
     }
 
 
