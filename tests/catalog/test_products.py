@@ -83,10 +83,10 @@ async def test_an_import_answers_for_each_item_and_one_bad_item_leaves_the_other
         ("milk", "created"), ("oil", "refused"), ("own", "refused"), ("both", "refused"),
         ("cabbage", "created"),
     ]  # fmt: skip
-    assert [item["errors"] for item in items[1:4]] == [
-        [{"pointer": "/products/1/gtin", "code": "catalog.gtin_invalid", "params": {}}],
-        [{"pointer": "/products/2/gtin", "code": "catalog.gtin_local", "params": {}}],
-        [{"pointer": "/products/3/gtin", "code": "catalog.product_identity", "params": {}}],
+    assert [(error["pointer"], error["code"]) for item in items[1:4] for error in item["errors"]] == [
+        ("/products/1/gtin", "catalog.gtin_invalid"),
+        ("/products/2/gtin", "catalog.gtin_local"),
+        ("/products/3/gtin", "catalog.product_identity"),
     ]
     assert [item["product_id"] for item in items[1:4]] == [None] * 3
     assert [(one["external_id"], one["gtin"]) for one in await read_all(client)] == [
@@ -113,6 +113,7 @@ async def test_a_product_of_another_client_is_not_made_twice(client) -> None:
             "pointer": "/products/0/variety",
             "code": "catalog.product_taken",
             "params": {"product_id": first["product_id"]},
+            "detail": f"This is another product's: product {first['product_id']}",
         }
     ]
     assert len(await read_all(client)) == 1

@@ -134,6 +134,7 @@ async def test_a_batch_answers_for_each_change_and_the_ledger_sums_to_the_shelf(
     assert items[5]["errors"][0] == {
         "pointer": "/changes/5/expected", "code": "catalog.stock_changed",
         "params": {"expected": 6, "on_hand": 7},
+        "detail": "The stock is another than expected: expected 6, there are 7",
     }  # fmt: skip
     assert await goods.read_shelf(service_sessions, offer_id) == (7, 0)
     [again] = await goods.change_stock(

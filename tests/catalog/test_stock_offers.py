@@ -38,6 +38,7 @@ async def test_a_listing_above_its_cap_is_refused_alone_with_the_rule_and_the_ca
                 "price_fen": 121, "cap_fen": 120, "rule_id": rule_id, "rule_version": 1,
                 "legal_ref": "张家口 2022",
             },
+            "detail": "The price is above its cap: asked 1.21 yuan, at most 1.20 yuan, 张家口 2022",
         }
     ]  # fmt: skip
     assert standing(await goods.read_offers(client, outlet_id)) == [("1", 120, 120, False)]

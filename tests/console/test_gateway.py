@@ -242,8 +242,11 @@ def test_every_bad_token_meets_the_same_words_and_no_service(gateway, upstreams)
     wanted = (401, "application/problem+json", "Bearer", UNAUTHENTICATED)
     assert said == dict.fromkeys(answers, wanted)
     assert {frozenset(answer.headers) for answer in answers.values()} == {
-        frozenset(["content-length", "content-type", "date", "server", "www-authenticate", "x-request-id"])
-    }
+        frozenset([
+            "content-language", "content-length", "content-type", "date", "server", "vary",
+            "www-authenticate", "x-request-id",
+        ])
+    }  # fmt: skip
     assert upstreams.asked.total() == before
 
 
@@ -325,6 +328,23 @@ def test_each_request_gets_an_id_that_both_sides_are_told(gateway, token):
     ids = [answer.headers["x-request-id"] for answer in answers]
     assert len({UUID(given) for given in ids}) == 2
     assert [dict(answer.document["headers"])["x-request-id"] for answer in answers] == ids
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("ZH", "zh-CN"), ("en, zh", "en"), ("<script>", "en")],
+)
+def test_whose_first_language_is_chinese_is_refused_in_chinese(gateway, token, accepted, language):
+    titles = {
+        "zh-CN": ("请先登录（需要有效的访问令牌）", "未找到相关内容"),
+        "en": ("A valid access token is needed", "Nothing is found here"),
+    }
+    head = [("Accept-Language", accepted)]
+    answers = [ask(gateway, "/v1/orders", headers=head), ask(gateway, "/v1/x", token=token, headers=head)]
+    assert [answer.status for answer in answers] == [401, 404]
+    assert tuple(answer.document["title"] for answer in answers) == titles[language]
+    for answer in answers:
+        assert (answer.headers["content-language"], answer.headers["vary"]) == (language, "accept-language")
 
 
 # How much, how long, how often

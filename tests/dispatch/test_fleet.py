@@ -74,13 +74,19 @@ async def test_a_refused_vehicle_leaves_the_others_their_place(
     assert answer.status_code == 200
     refused, created, twin = answer.json()["items"]
     assert refused["errors"] == [
-        {"pointer": "/vehicles/0/shift_ends_at", "code": "dispatch.shift_empty", "params": {}}
+        {
+            "pointer": "/vehicles/0/shift_ends_at",
+            "code": "dispatch.shift_empty",
+            "params": {},
+            "detail": "The shift ends before it starts",
+        }
     ]
     assert created["outcome"] == "created"
     assert twin["errors"][0] == {
         "pointer": "/vehicles/2/plate",
         "code": "dispatch.plate_repeated",
         "params": {},
+        "detail": "The same plate stands twice in the batch",
     }
     assert [tuple(row) for row in await rows(service_sessions, "SELECT plate, kind FROM vehicles")] == [
         ("京A00002", "van")

@@ -110,7 +110,14 @@ async def test_every_broken_item_is_named_and_the_others_are_planted(client, ser
         ("refused", ["orders.building_without_community"]),
         ("refused", ["orders.level_not_below"]),
     ]
-    assert items[2]["errors"] == [{"pointer": "/areas/2/parent_code", "code": "orders.broken_tree"}]
+    assert items[2]["errors"] == [
+        {
+            "pointer": "/areas/2/parent_code",
+            "code": "orders.broken_tree",
+            "params": {},
+            "detail": "The area's place in the tree is none",
+        }
+    ]
     assert await count(service_sessions, "areas") == 1
 
 
