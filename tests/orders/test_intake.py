@@ -183,7 +183,6 @@ async def test_a_households_quota_holds_against_orders_at_once(client, service_s
             "code": "orders.quota_exceeded",
             "params": {"measure": "orders", "asked": 1, "available": 0},
             "detail": "The household's quota does not allow so much: asked for 1, there are 0 left",
-            "detail": "The household's quota does not allow so much: asked for 1, there are 0 left",
         }
     ]
     assert await taken(service_sessions, ground) == (3, 3, 6)

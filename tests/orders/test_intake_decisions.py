@@ -100,7 +100,6 @@ async def test_refused_stock_names_the_line_and_gives_quota_and_slot_back(client
             "code": "catalog.stock_short",
             "params": {"line": 1, "product_id": str(CABBAGE), "asked": 2, "available": 1},
             "detail": "The request is refused",
-            "detail": "The request is refused",
         }
     ]
     assert await taken(service_sessions, ground) == (0, 0, 0)
