@@ -102,6 +102,13 @@ def test_no_words_are_kept_of_a_code_that_is_no_more(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
+def test_a_code_has_its_words_in_one_place(folder: str) -> None:
+    # Of two entries the reader of YAML would keep the last, without a word.
+    written = re.findall(r"^([a-z_.]+):", (ROOT / folder / "words.yaml").read_text(), re.MULTILINE)
+    assert sorted(written) == sorted(own_words_of(folder))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_both_languages_say_the_same_facts_and_only_facts_that_are_given(folder: str) -> None:
     # What travels is told by another service than the one that found it.
     given = frozenset().union(*map(facts_of, FOLDERS if folder == "contracts" else (folder, "contracts")))
