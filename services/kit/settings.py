@@ -28,5 +28,7 @@ class ServiceSettings(BaseSettings):
     # From "not ready" to "accepts no more": as long as the gateway needs to notice.
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     body_bytes: Annotated[int, Field(ge=1)] = 1048576
+    # Of each kind of thing that can be followed: each stream is a socket, and a place in one question.
+    event_streams: Annotated[int, Field(ge=0)] = 500
     # Wraps the keys of the vault: 32 bytes in base64; only services that keep personal data need it.
     master_key: Path | None = None

@@ -1,5 +1,6 @@
 """The same face for every service: create it, then add the routers."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.kit import database
 from services.kit import words as sentences
 from services.kit.errors import Unavailable
-from services.kit.http import idempotency, problems
+from services.kit.http import idempotency, problems, streams
 from services.kit.http.listening import Listening
 from services.kit.http.requests import StrictRoute
 from services.kit.http.timing import InTime
@@ -57,6 +58,7 @@ def create(
         responses=REFUSALS,
     )
     app.state.settings = settings
+    app.state.stopping = asyncio.Event()
     app.state.sessions = database.create_sessions(engine)
     app.state.tokens = TokenReader(
         settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience
@@ -108,6 +110,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             for operation in path.values():
                 # FastAPI documents a form of its own for what our handler answers.
                 operation["responses"].pop("422", None)
+                streams.describe_events(operation["responses"])
                 for parameter in operation.get("parameters", ()):
                     if parameter["name"] == "idempotency-key":
                         # Read as if it might be absent, so that its absence has a refusal of its own.

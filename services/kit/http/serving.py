@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from types import FrameType
 
 import prometheus_client
@@ -30,14 +31,21 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on the first signal, stop at once on the second."""
+        loop = asyncio.get_running_loop()
+        # Streams would go on for minutes: they end now, and are taken up again elsewhere.
+        loop.call_soon_threadsafe(self._app.state.stopping.set)
         draining = getattr(self._app.state, "draining", False)
         if draining or not self._drain_seconds:
             super().handle_exit(sig, frame)
             return
         self._app.state.draining = True
-        loop = asyncio.get_running_loop()
         stop = super().handle_exit
         loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, stop, sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what there is; streams end, by whatever the server was stopped."""
+        self._app.state.stopping.set()
+        await super().shutdown(sockets)
 
 
 async def serve(app: FastAPI, settings: ServiceSettings) -> None:
