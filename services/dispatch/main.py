@@ -15,6 +15,7 @@ from services.dispatch.relay import labels
 from services.dispatch.relay import routes as relay
 from services.dispatch.rescues import routes as rescues
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.trips import following
 from services.dispatch.trips.routes import router as trips_router
 from services.kit.http import application
 from services.kit.vault import Master
@@ -41,7 +42,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             rescues.rescue_router,
             rescues.incident_router,
         ],
-        background=[keep_marks],
+        background=[keep_marks, following.running],
         words=["services.contracts", "services.dispatch"],
     )
 

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from services.kit.http import application
 from services.orders.groups import routes as groups
-from services.orders.intake import gathering
+from services.orders.intake import following, gathering
 from services.orders.intake import routes as intake
 from services.orders.needs import routes as needs
 from services.orders.register import routes as register
@@ -18,6 +18,6 @@ def create_app(settings: OrdersSettings) -> FastAPI:
         settings,
         title="orders",
         routers=[*register.ROUTERS, zones.router, intake.router, groups.router, *needs.ROUTERS],
-        background=[gathering.running],
+        background=[gathering.running, following.running],
         words=["services.contracts", "services.orders"],
     )

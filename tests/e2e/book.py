@@ -27,7 +27,11 @@ TEXTS = frozenset({"plu", "external_id", "code", "plate", "number", "building_co
 
 
 def read_schemas() -> dict[str, BaseSchema]:
-    return {service: schemathesis.openapi.from_dict(documents.openapi_of(service)) for service in SERVICES}
+    # A stream goes on for minutes: its own tests read it.
+    return {
+        service: schemathesis.openapi.from_dict(documents.openapi_of(service)).exclude(path_regex="/events$")
+        for service in SERVICES
+    }
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,18 +12,24 @@ from services.contracts import access
 from services.contracts.access import Action, Relation, Resource, Role
 from services.dispatch.bodies import Body
 from services.dispatch.places import queries as places_queries
-from services.dispatch.trips import application, queries
+from services.dispatch.trips import application, following, queries
 from services.dispatch.trips.domain import TripStatus
+from services.dispatch.trips.following import TripEventView, TripSeen
 from services.dispatch.trips.tables import StopRow, TripRow
 from services.kit import caller as kit_caller
 from services.kit.errors import NotFound
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
+from services.kit.http.streams import EventStream, LastEventId, Streams, described
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 
 router = make_router("/trips")
+
+FOLLOWED = described(
+    TripEventView, event="trip", position="9e107d9d372bb6826bd81d3542a419d6", example=following.AN_EVENT
+)
 
 
 class StopView(BaseModel):
@@ -102,6 +108,20 @@ async def read_trip(trip_id: UUID, session: Session, caller: Caller) -> TripView
     """Read a trip with its stops."""
     trip = await _visible_trip(session, caller, trip_id)
     return trip_view(trip, (await queries.list_stops(session, [trip_id])).get(trip_id, []))
+
+
+@router.get("/{trip_id}/events", response_class=EventStream, responses=FOLLOWED)
+async def follow_trip(
+    trip_id: UUID, request: Request, caller: Caller, last_event_id: LastEventId = None
+) -> Response:
+    """Follow a trip live: as it stands, then each change of its status, its driver, its loads and stops."""
+
+    async def admit(session: AsyncSession) -> TripSeen:
+        await _visible_trip(session, caller, trip_id)
+        return (await following.look(session, {trip_id: None}))[trip_id]
+
+    streams: Streams[TripSeen] = request.app.state.trip_streams
+    return await streams.open(request, trip_id, admit, subject=caller.subject, last_event_id=last_event_id)
 
 
 @router.post("/{trip_id}/driver", response_model=TripStateView)

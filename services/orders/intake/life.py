@@ -64,6 +64,8 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.CANCELLED, Turn.LAST_PORTION_SETTLED): OrderStatus.CANCELLED,
 }
 
+# Nothing can happen any more that the order itself would show.
+ENDED = frozenset({OrderStatus.REFUSED, OrderStatus.CANCELLED, OrderStatus.FULFILLED})
 PLACES = frozenset(OrderPlaces.model_fields)
 
 

@@ -6,23 +6,34 @@ from uuid import UUID
 
 import orjson
 from fastapi import Header, Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts import access
 from services.contracts.access import Action, Relation, Resource, Role
 from services.kit import caller as callers
 from services.kit import correlation, database
-from services.kit.errors import Fault, Rejected
+from services.kit.errors import Fault, NotFound, Rejected
 from services.kit.http import timing
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import Answer, Identified, Identity, OnceOnly
 from services.kit.http.pages import Page, PagingAsked
+from services.kit.http.streams import EventStream, LastEventId, Streams, described
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
+from services.kit.http.watching import Watch
 from services.kit.ids import new_id
-from services.orders.intake import application, queries
+from services.orders.intake import application, following, queries
 from services.orders.intake.domain import Channel, NewOrder
+from services.orders.intake.following import OrderSeen
 from services.orders.intake.gathering import Asked, PlacedView
-from services.orders.intake.wire import CancelOrder, OrderView, PlaceOrder, wanted_lines
+from services.orders.intake.wire import (
+    AN_EVENT,
+    CancelOrder,
+    OrderEventView,
+    OrderView,
+    PlaceOrder,
+    wanted_lines,
+)
 
 router = make_router("/orders")
 
@@ -35,6 +46,7 @@ Prefer = Annotated[
 MAY_BE_DECIDED: dict[int | str, dict[str, Any]] = {
     200: {"model": OrderView, "description": "Decided within the time waited"}
 }
+FOLLOWED = described(OrderEventView, event="order", position="3.1.0", example=AN_EVENT)
 
 
 @router.post("", status_code=202, response_model=PlacedView, responses=MAY_BE_DECIDED)
@@ -83,6 +95,26 @@ async def read_order(order_id: UUID, caller: Caller, session: Session, now: Now)
         session, caller, Action.READ_ORDER, row.household_id, now, zone_id=row.zone_id
     )
     return OrderView.of(row)
+
+
+@router.get("/{order_id}/events", response_class=EventStream, responses=FOLLOWED)
+async def follow_order(
+    order_id: UUID, request: Request, caller: Caller, last_event_id: LastEventId = None
+) -> Response:
+    """Follow an order live: as it stands, then each change of its status, its refusals and its portions."""
+
+    async def admit(session: AsyncSession) -> OrderSeen:
+        seen = (await following.look(session, {order_id: None})).get(order_id)
+        if seen is None:
+            raise NotFound("kit.not_found", "Nothing is found here")
+        now = await database.now(session)
+        await application.require_household(
+            session, caller, Action.READ_ORDER, seen.row.household_id, now, zone_id=seen.row.zone_id
+        )
+        return seen
+
+    streams: Streams[OrderSeen] = request.app.state.order_streams
+    return await streams.open(request, order_id, admit, subject=caller.subject, last_event_id=last_event_id)
 
 
 @router.post("/{order_id}/cancellation", response_model=PlacedView)
@@ -136,10 +168,11 @@ async def answer_in_time(request: Request, answer: Answer, prefer: str | None) -
         return answer.as_response()
     order_id = UUID(orjson.loads(answer.body)["order_id"])
     seconds = max(0.0, min(float(asked[1]), LONGEST_WAIT, timing.time_left(request) - READING))
-    if not await request.app.state.waiting_room.wait(order_id, seconds=seconds):
+    watch: Watch[OrderSeen] = request.app.state.order_watch
+    seen = await following.wait_decided(watch, order_id, seconds=seconds)
+    if seen is None:
         return answer.as_response()
-    async with request.app.state.sessions() as session:
-        view = OrderView.of(await queries.get_order(session, order_id))
+    view = OrderView.of(seen.row)
     decided = Answer(
         status=200,
         body=view.model_dump_json().encode(),

@@ -1,11 +1,12 @@
 """What the routes of orders read and show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from services.contracts.values import WantedLine
 from services.kit.http.problems import FaultView
@@ -93,7 +94,7 @@ class OrderView(BaseModel):
     decided_at: datetime | None
 
     @classmethod
-    def of(cls, row: OrderRow) -> "OrderView":
+    def of(cls, row: OrderRow | Row[Any]) -> "OrderView":
         """Return a row's view."""
         same = {name: getattr(row, name) for name in cls.model_fields if name in OrderRow.model_fields}
         return cls(**{
@@ -101,6 +102,44 @@ class OrderView(BaseModel):
             "delayed": row.is_delayed and row.status == OrderStatus.PLACED,
             "refusals": [_refusal_of(failure) for failure in row.refusals],
         })  # fmt: skip
+
+
+class PortionsView(BaseModel):
+    """Of how many portions an order is, known once it is confirmed, and how many have reached the door."""
+
+    expected: int | None
+    delivered: int
+
+
+class OrderEventView(OrderView):
+    """An order as it stands when something has changed, with its portions."""
+
+    portions: PortionsView
+
+    @classmethod
+    def of_row(cls, row: Row[Any]) -> "OrderEventView":
+        """Return the view of a row that has the portions beside the order."""
+        portions = PortionsView(expected=row.expected, delivered=row.delivered)
+        return cls(**dict(OrderView.of(row)), portions=portions)
+
+
+AN_EVENT: Final[Mapping[str, Any]] = {
+    "order_id": "01930000-0000-7000-8000-000000000001",
+    "household_id": "01930000-0000-7000-8000-000000000002",
+    "zone_id": "01930000-0000-7000-8000-000000000003",
+    "incident_id": "01930000-0000-7000-8000-000000000004",
+    "slot_id": "01930000-0000-7000-8000-000000000005",
+    "group_id": None,
+    "channel": "resident",
+    "status": "fulfilled",
+    "delayed": False,
+    "lines": [],
+    "given": [],
+    "refusals": [],
+    "placed_at": "2022-11-20T06:00:00Z",
+    "decided_at": "2022-11-20T06:00:01Z",
+    "portions": {"expected": 1, "delivered": 1},
+}
 
 
 def wanted_lines(lines: Sequence[PlaceLine]) -> tuple[WantedLine, ...]:
