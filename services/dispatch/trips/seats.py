@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatch.trips.domain import Spell
 
+# A transaction that began before another's seat was written may end it: nobody leaves before coming.
 END = text("""
-    UPDATE trip_seats SET left_at = now() WHERE left_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
+    UPDATE trip_seats SET left_at = greatest(seated_at, now())
+    WHERE left_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
 """)
 BEGIN = text("""
     INSERT INTO trip_seats (trip_id, driver_id, seated_at)
