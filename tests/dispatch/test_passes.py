@@ -48,6 +48,15 @@ def test_a_pass_admits_its_crew_and_one_without_names_admits_all() -> None:
     assert one_pass().admits(other)
 
 
+def test_what_nobody_cleared_may_drive_is_left_out_unless_nothing_else_is_there() -> None:
+    driver, other = new_id(), new_id()
+    theirs, anyones = one_pass(crew=frozenset({driver})), one_pass(crew=frozenset())
+    assert domain.find_drivable([theirs, anyones], {driver}) == [theirs, anyones]
+    assert domain.find_drivable([theirs, anyones], {other}) == [anyones]
+    assert domain.find_drivable([theirs], {other}) == [theirs]
+    assert domain.find_drivable([theirs, anyones], set()) == [theirs, anyones]
+
+
 async def give(client: httpx.AsyncClient, *passes: dict[str, Any], key: str = "p") -> list[dict[str, Any]]:
     answer = await client.post(
         "/v1/passes", json={"passes": list(passes)}, headers=serving.headers("commander", key=key)

@@ -332,3 +332,32 @@ async def test_the_consumer_releases_who_is_suspended(client, service_sessions):
 
     assert (await read_trip(town, trip["trip_id"]))["status"] == "released"
     assert len(await plans(town)) == 1
+
+
+async def test_a_plan_anew_takes_no_vehicle_that_only_the_suspended_may_drive(client, service_sessions):
+    town = await make_town(client, service_sessions, vehicles=2, drivers=2)
+    passes = [
+        make_pass(plate=row.plate, number=row.number, crew=[str(person)])
+        for row, person in zip(
+            await rows(
+                service_sessions, "SELECT plate, number FROM vehicle_passes JOIN vehicles USING (vehicle_id)"
+            ),
+            town.drivers,
+            strict=True,
+        )
+    ]
+    await client.post("/v1/passes", json={"passes": passes}, headers=headers("commander", key="1"))
+    trip = await town.committed()
+    suspended = next(person for person in town.drivers if str(person) == trip["driver_id"])
+    other = next(person for person in town.drivers if person != suspended)
+
+    (released,) = await suspend(town, suspended)
+    assert sorted(released.pooled_load_ids) == await town.load_ids()
+    assert await solving.solve_next(service_sessions, solve_here)
+    async with service_sessions.begin() as session:
+        assert await application.commit_automatic(session, NOW) == 1
+
+    ((plan_id, status, *_),) = await plans(town)
+    assert status == "committed"
+    (new,) = (await town.read_plan(str(plan_id)))["trips"]
+    assert (new["driver_id"], new["vehicle_id"] == trip["vehicle_id"]) == (str(other), False)

@@ -8,7 +8,7 @@ here could hold a route against them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -79,6 +79,15 @@ def find_usable(passes: Iterable[Pass], starts_at: datetime, ends_at: datetime) 
     """Return the pass of one vehicle that is valid for the whole of a time; None: it may not go."""
     usable = (each for each in passes if each.covers(starts_at, ends_at))
     return max(usable, key=lambda each: (each.valid_to, each.number), default=None)
+
+
+def find_drivable(passes: Iterable[Pass], cleared: Collection[UUID]) -> list[Pass]:
+    """Return the passes under which one of these people may drive.
+
+    Where there is none, all: a plan that waits for its drivers is better than no plan.
+    """
+    known = list(passes)
+    return [each for each in known if any(each.admits(person_id) for person_id in cleared)] or known
 
 
 def _overlap(wanted: Pass, other: Pass) -> bool:

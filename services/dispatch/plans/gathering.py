@@ -9,6 +9,8 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.values import Point
+from services.dispatch.crew import queries as crew_queries
+from services.dispatch.passes import domain as passes_domain
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.passes.domain import Pass
 from services.dispatch.places import queries as places_queries
@@ -36,11 +38,13 @@ async def gather(
     rows = await queries.list_vehicles(session, zone_ids, around, now)
     passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
     turns = await trips_queries.list_turns(session, now)
+    cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
+    permits = passes_domain.find_drivable(passes.values(), cleared)
     outlets = await places_queries.find_outlets(session, {load.outlet_id for load in loads})
     gates = await places_queries.find_gates(session, {load.community_id for load in loads})
     return Wave(
         starts_at=now,
-        vehicles=_at_hand(rows, passes.values(), turns, around, now),
+        vehicles=_at_hand(rows, permits, turns, around, now),
         loads=loads,
         outlets={outlet_id: place.point for outlet_id, place in outlets.items()},
         gates={community_id: place.point for community_id, place in gates.items()},
