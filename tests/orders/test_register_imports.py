@@ -50,6 +50,21 @@ def test_whatever_is_given_what_is_planted_hangs_in_one_tree(given_) -> None:
         assert (each.area_id is None) == (each.outcome is Outcome.REFUSED) == bool(each.code)
 
 
+def test_of_a_code_given_twice_the_first_says_what_may_grow_on_it() -> None:
+    judged = judge(
+        [
+            want("a", AreaLevel.COMMUNITY),
+            want("b", AreaLevel.COMMUNITY, "a"),
+            want("a", AreaLevel.DISTRICT),
+        ]
+    )
+    assert [(each.outcome, each.code) for each in judged] == [
+        (Outcome.CREATED, ""),
+        (Outcome.REFUSED, "orders.level_not_below"),
+        (Outcome.REFUSED, "orders.code_repeated"),
+    ]
+
+
 def test_what_grows_on_a_new_root_needs_no_reach_and_what_grows_on_anothers_does() -> None:
     root = Node(area_id=new_id(), wanted=want("old"), path=())
     root = Node(area_id=root.area_id, wanted=root.wanted, path=(root.area_id,))

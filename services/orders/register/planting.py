@@ -64,8 +64,9 @@ def judge(
 
     A refused parent refuses what would grow on it. A new root needs no reach: nobody's area is touched.
     """
+    levels = _levels_of(wanted, standing)
     refused = {
-        place: fault for place, item in enumerate(wanted) if (fault := _fault_of(item, wanted, standing))
+        place: fault for place, item in enumerate(wanted) if (fault := _fault_of(item, levels, standing))
     }
     for place in _repeated(wanted):
         refused[place] = ("code", "orders.code_repeated")
@@ -113,12 +114,18 @@ def _judge_one(
     return Judged(outcome=outcome, area_id=path[-1], path=path)
 
 
-def _fault_of(item: Wanted, wanted: Sequence[Wanted], standing: Mapping[str, Node]) -> tuple[str, str] | None:
+def _levels_of(wanted: Sequence[Wanted], standing: Mapping[str, Node]) -> Mapping[str, AreaLevel]:
+    # Of a code given twice the first counts: the later ones are refused.
+    levels = {item.code: item.level for item in reversed(wanted)}
+    return {**levels, **{code: node.wanted.level for code, node in standing.items()}}
+
+
+def _fault_of(
+    item: Wanted, levels: Mapping[str, AreaLevel], standing: Mapping[str, Node]
+) -> tuple[str, str] | None:
     node = standing.get(item.code)
     if node and (node.wanted.level, node.wanted.parent_code) != (item.level, item.parent_code):
         return "parent_code", "orders.area_moved"
-    levels = {other.code: other.level for other in wanted}
-    levels.update({code: other.wanted.level for code, other in standing.items()})
     parent = levels.get(item.parent_code) if item.parent_code else None
     if (
         item.level is AreaLevel.BUILDING
