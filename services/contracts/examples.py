@@ -178,7 +178,7 @@ _ALL: tuple[Event, ...] = (
         role=Role.DRIVER,
         clearances=(Clearance(zone_class=ZoneClass.SEALED, valid_until=NOON + timedelta(hours=24)),),
     ),
-    whitelist.PersonSuspended(person_id=PERSON, role=Role.DRIVER, codes=("whitelist.test_positive",)),
+    whitelist.PersonSuspended(person_id=PERSON, role=Role.DRIVER, codes=("whitelist.health_requirement",)),
     whitelist.DutyStated(
         duty_id=DUTY,
         person_id=STEWARD,
