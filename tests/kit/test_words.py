@@ -36,7 +36,7 @@ COMPOSED = {
 @cache
 def nodes_of(folder: str) -> tuple[ast.AST, ...]:
     paths = sorted(path for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts)
-    trees = [ast.parse(path.read_text()) for path in paths if path.name != "examples.py"]
+    trees = [ast.parse(path.read_text()) for path in paths]
     return tuple(node for tree in trees for node in ast.walk(tree))
 
 
