@@ -29,9 +29,7 @@ def postgres() -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="baton-test-") as folder:
         Path(folder).chmod(0o755)
-        # A test kills processes, never the machine: what the kernel has is safe, and copies are quick.
-        unsynced = ("fsync=off", "full_page_writes=off")
-        with postgres_part.running(Path(folder) / "postgres", settings=unsynced) as cluster:
+        with postgres_part.running(Path(folder) / "postgres") as cluster:
             yield cluster.url
 
 

@@ -384,8 +384,8 @@ async def test_a_plan_whose_solver_was_killed_is_taken_again_after_its_lease(cli
     assert not await solving.solve_next(service_sessions, solve_here)
     assert (await status_of(town, plan_id)).status == "solving"
 
-    later = NOW + timedelta(minutes=5)
     async with service_sessions.begin() as session:
+        later = await database.now(session) + timedelta(minutes=5)
         alive = await application.claim_plan(session, later)
     assert (alive.plan_id, alive.attempt) == (dead.plan_id, 2)
     solution, violations = await apart.solve(alive.wave, seconds=1, seed=alive.seed)

@@ -80,14 +80,19 @@ def start(folder: Path, port: int) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_until_ready(run: subprocess.Popen[str]) -> list[str]:
-    lines: list[str] = []
+def read_until(run: subprocess.Popen[str], last: str) -> str:
+    """Return what a run has said up to a line with these words; it must come before the run ends."""
+    said = ""
     assert run.stdout is not None
     for line in run.stdout:
-        lines.append(line)
-        if "Ctrl-C stops everything" in line:
-            return lines
-    raise AssertionError("".join(lines))
+        said += line
+        if last in line:
+            return said
+    raise AssertionError(said)
+
+
+def wait_until_ready(run: subprocess.Popen[str]) -> str:
+    return read_until(run, "Ctrl-C stops everything")
 
 
 def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) -> None:
@@ -109,7 +114,7 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
         assert first.stdout is not None
         first.stdout.close()
         again = start(data, port)
-        said = "".join(wait_until_ready(again))
+        said = wait_until_ready(again)
         assert "processes that a killed run had left" in said
         assert "the village of the last run goes on" in said
         assert client.get(f"/v1/orders/{order_id}").json()["status"] == "confirmed"
@@ -118,13 +123,13 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
 
         for name in ("envoy", "postgres"):
             first_of(data, name).kill()
+        said = read_until(again, "PostgreSQL had died and was started again")
+        assert "Envoy had died and was started again" in said
         wait_for_order(client, order_id)
 
     # What Ctrl-C at a terminal does: everyone of the group is told, and only the runner is in it.
     os.killpg(again.pid, signal.SIGINT)
     said = again.communicate(timeout=60)[0]
-    assert "Envoy had died and was started again" in said
-    assert "PostgreSQL had died and was started again" in said
     assert said.rstrip().endswith("stopping")
     assert again.returncode == 0
     assert [process for process in psutil.process_iter() if belongs(process, data)] == []

@@ -31,8 +31,6 @@ class Cluster:
     home: Path
     user: str | None
     port: int
-    # As `name=value`, over what the server has by itself.
-    settings: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -51,7 +49,6 @@ class Cluster:
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=''",
             f"max_connections={CONNECTIONS}",
-            *self.settings,
         )
         options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in settings)])
         words = ("start", "-w", "-s", "-D", self.data, "-l", self.data / "server.log", "-o", options)
@@ -72,13 +69,13 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, *, port: int | None = None, settings: tuple[str, ...] = ()) -> Iterator[Cluster]:
+def running(folder: Path, *, port: int | None = None) -> Iterator[Cluster]:
     """Run a cluster in `folder`, made if absent and kept afterwards.
 
     Raises `PostgresFailed` if the port is taken or the folder is not a whole cluster.
     """
     user = _system_user()
-    cluster = Cluster(folder, _readable_install(folder, user), user, port or free_port(), settings)
+    cluster = Cluster(folder, _readable_install(folder, user), user, port or free_port())
     if not cluster.data.exists():
         _make_cluster(cluster.home, folder, user)
     elif not (cluster.data / "PG_VERSION").exists():
