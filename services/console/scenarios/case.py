@@ -98,6 +98,7 @@ class Assumed(_Read):
     groups_a_village: int
     group_minimum: int
     cut_off_seconds: int
+    largest_pinned_because: str
     scarce: str
     overpriced: int
     suspended_drivers: int

@@ -42,7 +42,8 @@ async def open_zone(town: Town, slots: list[Item]) -> Item:
         "quota": town.case.assumed.quota.model_dump(),
     })  # fmt: skip
     path = f"/v1/zones/{made['zone_id']}"
-    await town.commander.post(f"{path}/activation", {"incident_title": f"{town.case.title} {town.case.name}"})
+    call = {"incident_title": f"{town.case.title} {town.case.name}", "pinned_outlets": _pins(town)}
+    await town.commander.post(f"{path}/activation", call)
     deadline = asyncio.get_running_loop().time() + OPENS_WITHIN
     while asyncio.get_running_loop().time() < deadline:
         await _let_outlets_accept(town, path)
@@ -51,6 +52,13 @@ async def open_zone(town: Town, slots: list[Item]) -> Item:
             return zone
         await asyncio.sleep(LOOKS_EVERY)
     raise NotInTime(f"the channels did not open within {OPENS_WITHIN:.0f} s; awaited: {zone['awaits']}")
+
+
+def _pins(town: Town) -> list[Item]:
+    """Return the largest shop, where the commander has a reason to insist on it."""
+    reason = town.case.assumed.largest_pinned_because
+    largest = max(town.outlets.values(), key=lambda shop: int(shop["capacity_orders"]))
+    return [{"outlet_id": largest["outlet_id"], "reason": reason}] if reason else []
 
 
 async def _let_outlets_accept(town: Town, path: str) -> None:
