@@ -229,6 +229,9 @@ async def test_making_topics_twice_and_at_once_makes_them_once(bus: Bus, topic: 
     await asyncio.gather(*(bus.make_topics([topic, *names], within=STARTS_WITHIN) for _ in range(4)))
     async with bus.sending() as sender:
         await sender.send([make_record(name, "a", 1) for name in names])
+    async with bus.receiving(group=some_group(), topics=names) as receiver:
+        received = await fetch_all(receiver, 2)
+    assert sorted(each.topic for each in received) == sorted(names)
 
 
 async def relay_everything(sessions: Sessions, send: relay.Send) -> int:
