@@ -63,12 +63,13 @@ async def on_load_handed_over(
     loads = [
         HandOver(
             load_id=arrived.event.load_id,
-            order_id=arrived.event.order_id,
+            order_id=order_id,
             outlet_id=arrived.event.outlet_id,
             occurred_at=arrived.event.occurred_at,
         )
         for arrived in arrivals
         if arrived.event.leg in LEAVING
+        for order_id in arrived.event.order_ids
     ]
     if loads:
         await endings.hand_over(session, loads, now)

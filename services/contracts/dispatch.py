@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import NonNegativeInt
 
+from services.contracts.values import ShortLine
 from services.kit.event import Event
 
 
@@ -55,14 +56,14 @@ class TripDeparted(Event):
 class LoadHandedOver(Event):
     """A load changed hands; a breach is a hand-over by one not cleared, or not the one to give or take it.
 
-    `occurred_at` is never before the order's confirmation: where a device's clock says so, it is when the
-    hand-over was recorded.
+    A bagged load is one order's, one in bulk several households'. `occurred_at` is never before the orders'
+    confirmation: where a device's clock says so, it is when the hand-over was recorded.
     """
 
     topic: ClassVar[str] = "dispatch"
     name: ClassVar[str] = "dispatch.load_handed_over.v1"
     load_id: UUID
-    order_id: UUID
+    order_ids: tuple[UUID, ...]
     outlet_id: UUID
     incident_id: UUID
     leg: Leg
@@ -75,6 +76,29 @@ class LoadHandedOver(Event):
     def key(self) -> str:
         """Return the load's id."""
         return str(self.load_id)
+
+
+class PortionShortened(Event):
+    """A household gets less of a portion than was promised: what was lost of a bulk load fell on it.
+
+    Found when the load was split at the gate, and shared by the group's published rule. Of an empty portion
+    nothing is left to hand over: it is settled with this.
+    """
+
+    topic: ClassVar[str] = "dispatch"
+    name: ClassVar[str] = "dispatch.portion_shortened.v1"
+    portion_id: UUID
+    order_id: UUID
+    incident_id: UUID
+    household_id: UUID
+    found_at: datetime
+    lines: tuple[ShortLine, ...]
+    is_empty: bool
+
+    @property
+    def key(self) -> str:
+        """Return the portion's id."""
+        return str(self.portion_id)
 
 
 class PortionDelivered(Event):

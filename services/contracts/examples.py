@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from services.contracts import catalog, dispatch, orders, whitelist
+from services.contracts import catalog, dispatch, orders, sharing, whitelist
 from services.contracts.access import Role
 from services.contracts.values import (
     AssignedOutlet,
@@ -18,6 +18,7 @@ from services.contracts.values import (
     OutletKind,
     Pin,
     Point,
+    ShortLine,
     Slot,
     TallyLine,
     WantedLine,
@@ -48,6 +49,7 @@ GIVEN = GivenLine(
     grams=1000,
     price_fen=440,
 )
+FEWER = ShortLine(line=1, product_id=PRODUCT, offer_id=OFFER, promised=2, given=1)
 SHORT = LineFailure(line=1, product_id=PRODUCT, code="catalog.out_of_stock", asked=2, available=1)
 PLACES: Final[dict[str, Any]] = {
     "order_id": ORDER, "incident_id": INCIDENT, "zone_id": ZONE, "slot_id": SLOT, "community_id": VILLAGE,
@@ -141,10 +143,24 @@ _ALL: tuple[Event, ...] = (
             TallyLine(product_id=PRODUCT, quantity=60, seen_price_fen=450),
         ),
     ),
+    orders.GroupDecided(
+        group_id=GROUP,
+        zone_id=ZONE,
+        slot_id=SLOT,
+        community_id=VILLAGE,
+        incident_id=INCIDENT,
+        form=orders.Form.BULK,
+        confirmed=30,
+        rule=sharing.RULE,
+        seed="5d41402abc4b2a76b9719d911017c592",
+    ),
     orders.OrderPlaced(**PLACES, lines=(WANTED,)),
     orders.OrderConfirmed(**PLACES, lines=(GIVEN,)),
     orders.OrderRefused(order_id=ORDER, incident_id=INCIDENT, reservation_id=ORDER, refusals=(SHORT,)),
     orders.OrderCancelled(order_id=ORDER, incident_id=INCIDENT, reservation_id=GROUP, lines=(GIVEN,)),
+    orders.OrderShortened(
+        order_id=ORDER, incident_id=INCIDENT, household_id=HOUSEHOLD, lines=(FEWER,), refund_fen=440
+    ),
     orders.OrderFulfilled(order_id=ORDER, incident_id=INCIDENT),
     dispatch.SlotCapacityStated(slot_id=SLOT, zone_id=ZONE, incident_id=INCIDENT, portions=1800),
     dispatch.TripDeparted(
@@ -157,7 +173,7 @@ _ALL: tuple[Event, ...] = (
     ),
     dispatch.LoadHandedOver(
         load_id=LOAD,
-        order_id=ORDER,
+        order_ids=(ORDER,),
         outlet_id=OUTLET,
         incident_id=INCIDENT,
         leg=dispatch.Leg.GATE,
@@ -165,6 +181,15 @@ _ALL: tuple[Event, ...] = (
         taker_id=STEWARD,
         occurred_at=NOON + timedelta(hours=21),
         is_breach=False,
+    ),
+    dispatch.PortionShortened(
+        portion_id=PORTION,
+        order_id=ORDER,
+        incident_id=INCIDENT,
+        household_id=HOUSEHOLD,
+        found_at=NOON + timedelta(hours=21),
+        lines=(FEWER,),
+        is_empty=False,
     ),
     dispatch.PortionDelivered(
         portion_id=PORTION,

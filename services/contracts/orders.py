@@ -14,6 +14,7 @@ from services.contracts.values import (
     OutletKind,
     Pin,
     Point,
+    ShortLine,
     Slot,
     TallyLine,
     WantedLine,
@@ -132,6 +133,30 @@ class GroupLocked(Event):
         return str(self.group_id)
 
 
+class GroupDecided(Event):
+    """What a group got is shared out: so many of its parts are confirmed, and travel in this form.
+
+    With the published rule and its seed whoever splits a bulk load can share what is lost on the way.
+    """
+
+    topic: ClassVar[str] = "orders"
+    name: ClassVar[str] = "orders.group_decided.v1"
+    group_id: UUID
+    zone_id: UUID
+    slot_id: UUID
+    community_id: UUID
+    incident_id: UUID
+    form: Form
+    confirmed: NonNegativeInt
+    rule: str
+    seed: str
+
+    @property
+    def key(self) -> str:
+        """Return the group's id."""
+        return str(self.group_id)
+
+
 class OrderEvent(Event):
     """What every event of an order has."""
 
@@ -201,6 +226,18 @@ class OrderCancelled(OrderReleased):
     """The order was taken back before its cut-off."""
 
     name: ClassVar[str] = "orders.order_cancelled.v1"
+
+
+class OrderShortened(OrderEvent):
+    """Less of a confirmed order will come than was promised; what it cost is to be given back.
+
+    The lines are of one portion; the money is the missing units at the price they were confirmed at.
+    """
+
+    name: ClassVar[str] = "orders.order_shortened.v1"
+    household_id: UUID
+    lines: tuple[ShortLine, ...]
+    refund_fen: NonNegativeInt
 
 
 class OrderFulfilled(OrderEvent):

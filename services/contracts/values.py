@@ -119,6 +119,16 @@ class LineFailure(Value):
     available: int
 
 
+class ShortLine(Value):
+    """A line of which a household gets less than was promised, in sale units of an offer."""
+
+    line: int
+    product_id: UUID
+    offer_id: UUID
+    promised: PositiveInt
+    given: NonNegativeInt
+
+
 class TallyLine(Value):
     """How many units of a product a group wants by a price that its households saw; each price has its line.
 

@@ -190,7 +190,7 @@ def make_handed_over(
     order_id: UUID, outlet_id: UUID, *, leg: Leg = Leg.PICK_UP, occurred_at: datetime | None = None
 ) -> LoadHandedOver:
     return LoadHandedOver(
-        load_id=new_id(), order_id=order_id, outlet_id=outlet_id, incident_id=INCIDENT, leg=leg,
+        load_id=new_id(), order_ids=(order_id,), outlet_id=outlet_id, incident_id=INCIDENT, leg=leg,
         giver_id=new_id(), taker_id=new_id(), occurred_at=occurred_at or datetime.now(UTC), is_breach=False,
     )  # fmt: skip
 

@@ -8,7 +8,6 @@ from services.contracts.catalog import ZoneSupplied
 from services.contracts.orders import (
     AreaLevel,
     AreaStated,
-    Form,
     OrderConfirmed,
     OrderRefused,
     SlotClosed,
@@ -65,11 +64,6 @@ async def test_an_order_told_again_makes_nothing_more(service_sessions: Sessions
     await tell(service_sessions, order)
     await tell(service_sessions, order, sequence=3)
     assert await count(service_sessions) == (1, 1, 1)
-
-
-async def test_bulk_goods_travel_in_crates(service_sessions: Sessions) -> None:
-    await tell(service_sessions, make_order(make_zone(), form=Form.BULK))
-    assert [row.kind for row in await rows(service_sessions, "SELECT kind FROM load_units")] == ["crate"]
 
 
 @pytest.mark.parametrize("first", [0, 1])

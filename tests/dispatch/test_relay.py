@@ -271,8 +271,8 @@ async def test_goods_of_an_ended_order_are_told_to_their_shop_and_delivered_to_n
     assert outcomes(items) == ["recorded"] * 4
     assert (await relay.moments())[0] == 3
     handed = await said(relay.sessions, HANDED_OVER)
-    assert [(event["order_id"], event["leg"]) for _, event in handed] == [
-        (str(relay.order.order_id), 1), (str(relay.order.order_id), 3),
+    assert [(event["order_ids"], event["leg"]) for _, event in handed] == [
+        ([str(relay.order.order_id)], 1), ([str(relay.order.order_id)], 3),
     ]  # fmt: skip
     assert await said(relay.sessions, DELIVERED) == []
     assert await said(relay.sessions, "dispatch.trip_departed.v1") == []

@@ -6,11 +6,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from services.contracts import sharing
 from services.contracts.catalog import GroupGranted, HoldOverdue
 from services.contracts.values import Grant, WantedLine
 from services.kit import database
 from services.kit.ids import new_id
-from services.orders.groups import application, domain
+from services.orders.groups import application
 from services.orders.intake import application as intake
 from services.orders.intake import deciding
 from services.orders.intake.domain import Channel, NewOrder
@@ -145,7 +146,7 @@ async def test_a_group_above_its_minimum_locks_with_its_tally_and_never_its_mani
         }
     ]  # fmt: skip
     seen = await read(client, ground, group_id)
-    assert (seen["status"], seen["households"], seen["rule"]) == ("locked", 2, domain.RULE)
+    assert (seen["status"], seen["households"], seen["rule"]) == ("locked", 2, sharing.RULE)
     assert re.fullmatch("[0-9a-f]{32}", seen["seed"])
     left = await value(service_sessions, "SELECT decide_by - locked_at FROM group_orders")
     assert left == timedelta(seconds=30)
@@ -200,8 +201,8 @@ async def test_a_short_grant_is_shared_to_the_unit_and_every_short_line_is_named
             ]
             assert sum(of_part) == part.quantity
     seed = (await read(client, ground, group_id))["seed"]
-    with_rice, *without = domain.draw(ground.household_ids, seed=seed, product_id=RICE)
-    full_of_cabbage = set(domain.draw(ground.household_ids, seed=seed, product_id=CABBAGE)[:2])
+    with_rice, *without = sharing.draw(ground.household_ids, seed=seed, product_id=RICE)
+    full_of_cabbage = set(sharing.draw(ground.household_ids, seed=seed, product_id=CABBAGE)[:2])
     for household_id, order in zip(ground.household_ids, seen, strict=True):
         short = {each["params"]["line"]: each["params"] for each in order["refusals"]}
         assert {each["code"] for each in order["refusals"]} <= {"orders.group_short"}

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.contracts import sharing
 from services.contracts.values import Grant
 from services.kit.ids import new_id
 from services.orders.groups import domain
@@ -37,7 +38,7 @@ def test_the_floor_is_the_same_for_all_who_ask_for_as_much() -> None:
 
 def test_what_the_floor_leaves_goes_by_draw_one_unit_each() -> None:
     lines = ask(2, 2, 2, 2)
-    first, second, *_ = domain.draw([line.household_id for line in lines], seed="s", product_id=CABBAGE)
+    first, second, *_ = sharing.draw([line.household_id for line in lines], seed="s", product_id=CABBAGE)
     shared = domain.share_grants(lines, {CABBAGE: 6}, seed="s")
     full = {share.line.household_id for (share,) in shared.values() if share.granted == 2}
     assert full == {first, second}
@@ -46,9 +47,9 @@ def test_what_the_floor_leaves_goes_by_draw_one_unit_each() -> None:
 
 def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
     ids = [new_id() for _ in range(50)]
-    once = domain.draw(ids, seed="a", product_id=CABBAGE)
-    assert domain.draw(reversed(ids), seed="a", product_id=CABBAGE) == once
-    assert domain.draw(ids, seed="b", product_id=CABBAGE) != once
+    once = sharing.draw(ids, seed="a", product_id=CABBAGE)
+    assert sharing.draw(reversed(ids), seed="a", product_id=CABBAGE) == once
+    assert sharing.draw(ids, seed="b", product_id=CABBAGE) != once
 
 
 def test_who_joins_anew_under_another_order_draws_the_same_place() -> None:

@@ -54,8 +54,9 @@ async def make_loads(
                     "withdrawn_at": now if news[order.order_id] else None,
                 }
             )
-            units.extend({**unit, "load_id": load_id} for unit in packed)
-            portions.append(_portion_of(order, load_id))
+            portion = _portion_of(order, load_id)
+            portions.append(portion)
+            units.extend({**unit, "load_id": load_id, "portion_id": portion["portion_id"]} for unit in packed)
     made = await queries.insert_loads(session, loads)
     await queries.insert_contents(
         session,
@@ -103,6 +104,7 @@ def _portion_of(order: OrderConfirmed, load_id: UUID) -> dict[str, object]:
         "load_id": load_id,
         "order_id": order.order_id,
         "household_id": order.household_id,
+        "building_id": order.building_id,
     }
 
 

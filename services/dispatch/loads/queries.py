@@ -68,15 +68,15 @@ INSERT_LOADS = text("""
     RETURNING load_id
 """)
 INSERT_UNITS = text("""
-    INSERT INTO load_units (load_unit_id, load_id, number, kind, grams, lines)
+    INSERT INTO load_units (load_unit_id, load_id, portion_id, number, kind, grams, lines)
     SELECT * FROM jsonb_to_recordset(CAST(:units AS jsonb)) AS row (
-        load_unit_id uuid, load_id uuid, number integer, kind text, grams bigint, lines jsonb
+        load_unit_id uuid, load_id uuid, portion_id uuid, number integer, kind text, grams bigint, lines jsonb
     )
 """)
 INSERT_PORTIONS = text("""
-    INSERT INTO portions (portion_id, load_id, order_id, household_id)
+    INSERT INTO portions (portion_id, load_id, order_id, household_id, building_id)
     SELECT * FROM jsonb_to_recordset(CAST(:portions AS jsonb)) AS row (
-        portion_id uuid, load_id uuid, order_id uuid, household_id uuid
+        portion_id uuid, load_id uuid, order_id uuid, household_id uuid, building_id uuid
     )
 """)
 # In key order, as hand-overs lock them; what was handed over once is carried to its door.
@@ -168,8 +168,8 @@ async def insert_contents(
     session: AsyncSession, units: Sequence[Mapping[str, object]], portions: Sequence[Mapping[str, object]]
 ) -> None:
     """Write what new loads consist of, and who gets it."""
-    await session.execute(INSERT_UNITS, {"units": to_json(units)})
     await session.execute(INSERT_PORTIONS, {"portions": to_json(portions)})
+    await session.execute(INSERT_UNITS, {"units": to_json(units)})
 
 
 async def withdraw(session: AsyncSession, order_ids: Sequence[UUID], now: datetime) -> list[UUID]:

@@ -50,6 +50,7 @@ class LoadUnitRow(Row, table=True):
 
     load_unit_id: UUID = Field(primary_key=True)
     load_id: UUID
+    portion_id: UUID | None
     number: int
     kind: str
     grams: int
@@ -66,4 +67,6 @@ class PortionRow(Row, table=True):
     load_id: UUID
     order_id: UUID
     household_id: UUID
+    building_id: UUID
+    is_empty: bool
     delivered_at: datetime | None = moment()

@@ -65,7 +65,7 @@ def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
     return [
         LoadHandedOver(
             load_id=load.load_id,
-            order_id=load.order_id,
+            order_ids=(load.order_id,),
             outlet_id=load.outlet_id,
             incident_id=load.incident_id,
             leg=leg,

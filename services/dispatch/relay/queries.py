@@ -16,7 +16,7 @@ from services.dispatch.rows import to_json
 LOCK_UNITS = text("""
     SELECT load_units.load_unit_id, loads.*, portions.portion_id, zones.zone_class, zones.path
     FROM load_units JOIN loads USING (load_id)
-    LEFT JOIN portions ON portions.load_id = loads.load_id AND loads.form = 'bagged'
+    LEFT JOIN portions USING (portion_id)
     LEFT JOIN zones ON zones.zone_id = loads.zone_id
     WHERE load_unit_id = ANY(CAST(:load_unit_ids AS uuid[]))
     ORDER BY loads.load_id

@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.contracts import sharing
 from services.contracts.catalog import GroupGranted
 from services.contracts.orders import GroupLocked
 from services.contracts.values import GivenLine, Grant, LineFailure, TallyLine
@@ -207,7 +208,7 @@ async def _lock(
         decide_by=now + policy.decide_within,
         # Of the lock's own moment: whoever had known it could have chosen whom to send, or when.
         seed=token_hex(SEED_BYTES),
-        rule=domain.RULE,
+        rule=sharing.RULE,
         households=households,
     )
     locked = GroupLocked(

@@ -5,18 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
 from itertools import chain
 from typing import Final
 from uuid import UUID
 
+from services.contracts import sharing
 from services.contracts.values import GivenLine, Grant, LineFailure
 from services.kit.errors import Fault
 
 # An event has at most 64 KB; a tally of so many products has 50.
 MOST_PRODUCTS: Final = 450
-# The rule by which what is short is shared, as it is published with every locked group.
-RULE: Final = "orders.floor_then_draw.v1"
 
 
 class BelowMinimum(StrEnum):
@@ -134,20 +132,6 @@ def failures_of(shares: Iterable[Share]) -> tuple[LineFailure, ...]:
     )
 
 
-def draw(household_ids: Iterable[UUID], *, seed: str, product_id: UUID) -> list[UUID]:
-    """Return the order of the draw: by SHA-256 of the published seed, the product and the household's id.
-
-    The seed comes to be when the group locks: nobody knows a place before. A household's id, unlike its
-    part's, cannot be had anew by taking back and joining until its place is a good one.
-    """
-
-    # A hash rather than a generator's state: any household can check its own place with a calculator.
-    def place_of(household_id: UUID) -> bytes:
-        return sha256(f"{seed}:{product_id}:{household_id}".encode()).digest()
-
-    return sorted(household_ids, key=place_of)
-
-
 def share_grants(
     lines: Iterable[PartLine], grants: Mapping[UUID, int], *, seed: str
 ) -> Mapping[UUID, Sequence[Share]]:
@@ -190,24 +174,7 @@ def _take(parts: deque[GivenLine], share: Share) -> Iterable[GivenLine]:
 
 
 def _share_product(asking: Sequence[PartLine], granted: int, *, seed: str) -> Iterable[Share]:
-    floor = _highest_floor([line.quantity for line in asking], granted)
-    left = granted - sum(min(line.quantity, floor) for line in asking)
-    hungry = {line.household_id for line in asking if line.quantity > floor}
-    lucky = set(draw(hungry, seed=seed, product_id=asking[0].product_id)[:left])
+    asked = {line.household_id: line.quantity for line in asking}
+    given = sharing.share(asked, granted, seed=seed, product_id=asking[0].product_id)
     for line in asking:
-        yield Share(line, min(line.quantity, floor) + (line.household_id in lucky))
-
-
-def _highest_floor(quantities: Sequence[int], granted: int) -> int:
-    """Return the most units that every household can have which asks for as many."""
-    left = granted
-    floor = 0
-    ordered = sorted(quantities)
-    for place, quantity in enumerate(ordered):
-        waiting = len(ordered) - place
-        step = quantity - floor
-        if step * waiting > left:
-            return floor + left // waiting
-        left -= step * waiting
-        floor = quantity
-    return floor
+        yield Share(line, given[line.household_id])

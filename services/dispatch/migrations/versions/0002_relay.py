@@ -17,7 +17,10 @@ FLEET: tuple[str, ...] = (
         base_lon double precision NOT NULL CHECK (base_lon BETWEEN -180 AND 180),
         shift_starts_at timestamptz NOT NULL,
         shift_ends_at timestamptz NOT NULL,
-        CHECK (shift_starts_at < shift_ends_at)
+        lost_at timestamptz,
+        lost_because text,
+        CHECK (shift_starts_at < shift_ends_at),
+        CHECK ((lost_at IS NULL) = (lost_because IS NULL))
     )
     """,
     # The capacity of each slot as it was stated last; `sequence` counts the statements.
@@ -40,7 +43,8 @@ FLEET: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX slot_capacities_by_end ON slot_capacities (ends_at)",
-    # Dated data of whoever runs the fleet: the mass and pieces of a portion, and how long a round takes.
+    # Dated data of whoever runs the fleet: the mass and pieces of a portion, how long a round takes, what a
+    # bag and a crate may weigh, and how large a bulk load is at most, in mass and in households.
     """
     CREATE TABLE capacity_policies (
         policy_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -49,13 +53,19 @@ FLEET: tuple[str, ...] = (
         portion_pieces integer NOT NULL CHECK (portion_pieces > 0),
         trip_minutes integer NOT NULL CHECK (trip_minutes > 0),
         bag_g integer NOT NULL CHECK (bag_g > 0),
+        crate_g integer NOT NULL CHECK (crate_g > 0),
+        bulk_load_g integer NOT NULL CHECK (bulk_load_g >= crate_g),
+        bulk_households integer NOT NULL CHECK (bulk_households BETWEEN 1 AND 500),
         legal_ref text NOT NULL
     )
     """,
-    # Two days of 2.62 people at 975 g (Quanzhou's planning base); a steward's bag weighs 12 kg at most.
+    # Two days of 2.62 people at 975 g (Quanzhou's planning base); a steward's bag weighs 12 kg at most. The
+    # fleet of Quanzhou carried 24.6 kg a piece and 1.6 t a trip; a leader has about 108 households.
     """
-    INSERT INTO capacity_policies (valid_from, portion_g, portion_pieces, trip_minutes, bag_g, legal_ref)
-    VALUES ('2022-03-16 00:00Z', 5100, 2, 60, 12000, '泉州市生活必需品保供测算 2022-03-16')
+    INSERT INTO capacity_policies (valid_from, portion_g, portion_pieces, trip_minutes, bag_g, crate_g,
+                                   bulk_load_g, bulk_households, legal_ref)
+    VALUES ('2022-03-16 00:00Z', 5100, 2, 60, 12000, 25000, 1500000, 108,
+            '泉州市生活必需品保供测算 2022-03-16')
     """,
 )
 
@@ -186,6 +196,24 @@ PLACES: tuple[str, ...] = (
         PRIMARY KEY (zone_id, outlet_id)
     )
     """,
+    # Where goods for several communities are handed over: a work site of a mobile market (作业点). A
+    # community without one takes its goods at its own gate.
+    """
+    CREATE TABLE work_sites (
+        site_id uuid PRIMARY KEY,
+        code text NOT NULL UNIQUE,
+        title text NOT NULL,
+        lat double precision NOT NULL CHECK (lat BETWEEN -90 AND 90),
+        lon double precision NOT NULL CHECK (lon BETWEEN -180 AND 180)
+    )
+    """,
+    """
+    CREATE TABLE served_communities (
+        community_id uuid PRIMARY KEY,
+        site_id uuid NOT NULL REFERENCES work_sites
+    )
+    """,
+    "CREATE INDEX served_communities_by_site ON served_communities (site_id)",
     # A wave is complete when as many confirmed orders are there as the slot's closing has said.
     """
     CREATE TABLE waves (
@@ -214,20 +242,51 @@ LOADS: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX carried_orders_by_slot ON carried_orders (slot_id)",
-    # The moments of the legs are when the load's last unit passed them; `touched_at` is its first hand-over.
-    # In the pool: neither touched nor withdrawn, and on no trip.
+    # A group that travels in bulk: its loads are made when all its confirmed parts are there, which the
+    # group's own word counts. Parts and word come in any order.
     """
-    CREATE TABLE loads (
-        load_id uuid PRIMARY KEY,
-        sequence bigint NOT NULL DEFAULT 0,
-        order_id uuid NOT NULL REFERENCES carried_orders,
-        outlet_id uuid NOT NULL,
+    CREATE TABLE manifests (
+        group_id uuid PRIMARY KEY,
+        decided_sequence bigint NOT NULL DEFAULT 0,
+        confirmed integer CHECK (confirmed >= 0),
+        rule text,
+        seed text,
+        packed_at timestamptz
+    )
+    """,
+    """
+    CREATE TABLE manifest_parts (
+        order_id uuid PRIMARY KEY REFERENCES carried_orders,
+        group_id uuid NOT NULL REFERENCES manifests,
         incident_id uuid NOT NULL,
         zone_id uuid NOT NULL,
         slot_id uuid NOT NULL,
         community_id uuid NOT NULL,
         building_id uuid NOT NULL,
         household_id uuid NOT NULL,
+        confirmed_at timestamptz NOT NULL,
+        lines jsonb NOT NULL
+    )
+    """,
+    "CREATE INDEX manifest_parts_by_group ON manifest_parts (group_id)",
+    "CREATE INDEX manifest_parts_by_slot ON manifest_parts (slot_id)",
+    # Bagged: what one outlet packs for one order. In bulk: for so many households of a group, by number.
+    # The moments of the legs are when the load's last unit passed them; `touched_at` is its first hand-over.
+    # In the pool: neither touched nor withdrawn, and on no trip.
+    """
+    CREATE TABLE loads (
+        load_id uuid PRIMARY KEY,
+        sequence bigint NOT NULL DEFAULT 0,
+        order_id uuid REFERENCES carried_orders,
+        group_id uuid REFERENCES manifests,
+        number integer NOT NULL DEFAULT 1 CHECK (number > 0),
+        outlet_id uuid NOT NULL,
+        incident_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        slot_id uuid NOT NULL,
+        community_id uuid NOT NULL,
+        building_id uuid,
+        household_id uuid,
         form text NOT NULL CHECK (form IN ('bagged', 'bulk')),
         grams bigint NOT NULL CHECK (grams >= 0),
         pieces integer NOT NULL CHECK (pieces > 0),
@@ -235,31 +294,26 @@ LOADS: tuple[str, ...] = (
         touched_at timestamptz,
         picked_up_at timestamptz,
         at_gate_at timestamptz,
+        split_at timestamptz,
         delivered_at timestamptz,
         withdrawn_at timestamptz,
         leg smallint NOT NULL GENERATED ALWAYS AS (
             CASE WHEN delivered_at IS NOT NULL THEN 3 WHEN at_gate_at IS NOT NULL THEN 2
                  WHEN picked_up_at IS NOT NULL THEN 1 ELSE 0 END
         ) STORED,
-        UNIQUE (order_id, outlet_id)
+        UNIQUE (order_id, outlet_id),
+        UNIQUE (group_id, outlet_id, number),
+        CHECK ((form = 'bagged') = (order_id IS NOT NULL)),
+        CHECK ((form = 'bagged') = (building_id IS NOT NULL AND household_id IS NOT NULL)),
+        CHECK ((form = 'bulk') = (group_id IS NOT NULL)),
+        CHECK (form = 'bulk' OR split_at IS NULL)
     )
     """,
     "CREATE INDEX loads_by_slot ON loads (slot_id)",
     "CREATE INDEX loads_by_zone ON loads (zone_id)",
     "CREATE INDEX loads_by_outlet ON loads (outlet_id)",
     "CREATE INDEX loads_by_incident ON loads (incident_id)",
-    """
-    CREATE TABLE load_units (
-        load_unit_id uuid PRIMARY KEY,
-        load_id uuid NOT NULL REFERENCES loads,
-        number integer NOT NULL CHECK (number > 0),
-        kind text NOT NULL CHECK (kind IN ('crate', 'sack', 'tote', 'household_bag')),
-        grams bigint NOT NULL CHECK (grams >= 0),
-        lines jsonb NOT NULL,
-        UNIQUE (load_id, number)
-    )
-    """,
-    # Bagged: one for each load. In bulk a load has one for each household.
+    # Bagged: one for each load. In bulk a load has one for each household; of an empty one nothing was left.
     """
     CREATE TABLE portions (
         portion_id uuid PRIMARY KEY,
@@ -267,11 +321,29 @@ LOADS: tuple[str, ...] = (
         load_id uuid NOT NULL REFERENCES loads,
         order_id uuid NOT NULL REFERENCES carried_orders,
         household_id uuid NOT NULL,
+        building_id uuid NOT NULL,
+        is_empty boolean NOT NULL DEFAULT false,
         delivered_at timestamptz,
         UNIQUE (load_id, order_id)
     )
     """,
     "CREATE INDEX portions_by_order ON portions (order_id)",
+    # A household's bag is of its portion: packed by the outlet, or, of a bulk load, by the steward who splits
+    # it. Crates, sacks and totes are nobody's until then.
+    """
+    CREATE TABLE load_units (
+        load_unit_id uuid PRIMARY KEY,
+        load_id uuid NOT NULL REFERENCES loads,
+        portion_id uuid REFERENCES portions,
+        number integer NOT NULL CHECK (number > 0),
+        kind text NOT NULL CHECK (kind IN ('crate', 'sack', 'tote', 'household_bag')),
+        grams bigint NOT NULL CHECK (grams >= 0),
+        lines jsonb NOT NULL,
+        UNIQUE (load_id, number),
+        CHECK ((kind = 'household_bag') = (portion_id IS NOT NULL))
+    )
+    """,
+    "CREATE INDEX load_units_by_portion ON load_units (portion_id)",
     # Distinct wrong PINs, kept as digests: the same mistake in a repeated log is one try.
     """
     CREATE TABLE wrong_pins (
@@ -308,10 +380,44 @@ RELAY: tuple[str, ...] = (
     """,
     "CREATE INDEX hand_overs_by_unit ON hand_overs (load_unit_id, leg, reckoned_at)",
     "CREATE INDEX hand_overs_by_taker ON hand_overs (taker_id)",
+    # A bulk load broken up into portions, once: what was in it is in the portions or lost, to the gram.
+    """
+    CREATE TABLE splits (
+        split_id uuid PRIMARY KEY,
+        load_id uuid NOT NULL UNIQUE REFERENCES loads,
+        steward_id uuid NOT NULL,
+        lat double precision,
+        lon double precision,
+        occurred_at timestamptz NOT NULL,
+        reckoned_at timestamptz NOT NULL,
+        clock_doubtful boolean NOT NULL,
+        recorded_at timestamptz NOT NULL,
+        recorded_by text NOT NULL,
+        told jsonb NOT NULL,
+        in_g bigint NOT NULL CHECK (in_g >= 0),
+        portions_g bigint NOT NULL CHECK (portions_g >= 0),
+        loss_g bigint NOT NULL CHECK (loss_g >= 0),
+        is_breach boolean NOT NULL,
+        is_degraded boolean NOT NULL,
+        CHECK (in_g = portions_g + loss_g)
+    )
+    """,
+    "CREATE INDEX splits_by_steward ON splits (steward_id)",
+    """
+    CREATE TABLE split_losses (
+        split_id uuid NOT NULL REFERENCES splits,
+        offer_id uuid NOT NULL,
+        product_id uuid NOT NULL,
+        reason text NOT NULL CHECK (reason IN ('missing', 'spoiled', 'damaged', 'offcut')),
+        grams bigint NOT NULL CHECK (grams > 0),
+        PRIMARY KEY (split_id, offer_id, reason)
+    )
+    """,
     """
     CREATE TABLE breaches (
         breach_id uuid PRIMARY KEY,
-        hand_over_id uuid NOT NULL UNIQUE REFERENCES hand_overs,
+        hand_over_id uuid UNIQUE REFERENCES hand_overs,
+        split_id uuid UNIQUE REFERENCES splits,
         incident_id uuid NOT NULL,
         zone_id uuid NOT NULL,
         person_ids uuid[] NOT NULL CHECK (cardinality(person_ids) > 0),
@@ -320,6 +426,7 @@ RELAY: tuple[str, ...] = (
         closed_at timestamptz,
         closed_by text,
         reason text,
+        CHECK (num_nonnulls(hand_over_id, split_id) = 1),
         CHECK ((closed_at IS NULL) = (reason IS NULL)),
         CHECK ((closed_at IS NULL) = (closed_by IS NULL))
     )

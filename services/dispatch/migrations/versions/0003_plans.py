@@ -33,7 +33,7 @@ STATEMENTS: tuple[str, ...] = (
         zone_ids uuid[] NOT NULL CHECK (cardinality(zone_ids) > 0),
         slot_ids uuid[] NOT NULL CHECK (cardinality(slot_ids) > 0),
         load_ids uuid[],
-        cause text NOT NULL CHECK (cause IN ('asked', 'driver_suspended')),
+        cause text NOT NULL CHECK (cause IN ('asked', 'driver_suspended', 'vehicle_lost', 'rescue')),
         is_automatic boolean NOT NULL,
         status text NOT NULL CHECK (status IN ('requested', 'solving', 'ready', 'failed', 'committed')),
         seed integer NOT NULL CHECK (seed >= 0),
