@@ -18,7 +18,7 @@ from tests.dispatch.waves import make_load, make_vehicle, make_wave, uid
 # Large enough to be at work for all of its seconds.
 LARGE = make_wave(
     [
-        make_load(n, community_id=uid(3001 + n % 2), outlet_id=uid(2001 + n % 3), grams=400_000)
+        make_load(n, destination_id=uid(3001 + n % 2), origin_id=uid(2001 + n % 3), grams=400_000)
         for n in range(150)
     ],
     [make_vehicle(n) for n in range(9)],
@@ -36,7 +36,7 @@ async def find_solver():
 
 
 async def test_a_wave_solved_apart_is_solved_the_same():
-    wave = make_wave([make_load(1), make_load(2, community_id=uid(3002))])
+    wave = make_wave([make_load(1), make_load(2, destination_id=uid(3002))])
 
     assert await apart.solve(wave, seconds=5, seed=1) == (plan_wave(wave, seconds=5, seed=1), [])
 

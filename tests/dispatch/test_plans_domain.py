@@ -7,9 +7,9 @@ import pytest
 
 from services.dispatch.plans.domain import Solution, Window, find_violations, free_window
 from services.dispatch.plans.model import plan_wave
-from tests.dispatch.waves import at, make_load, make_vehicle, make_wave, uid
+from tests.dispatch.waves import at, east, make_load, make_vehicle, make_wave, uid
 
-WAVE = make_wave([make_load(1), make_load(2, community_id=uid(3002))])
+WAVE = make_wave([make_load(1), make_load(2, destination_id=uid(3002))])
 TRIP = plan_wave(WAVE, seconds=10, seed=1).trips[0]
 PICK_UP, NEAR, FAR = TRIP.stops
 SECOND = timedelta(seconds=1)
@@ -52,6 +52,12 @@ def test_nobody_leaves_before_the_shift():
     late = replace(WAVE, vehicles=[make_vehicle(starts_at=TRIP.departs_at + SECOND)])
 
     assert codes(TRIP, late) == ["dispatch.leaves_too_early"]
+
+
+def test_nobody_leaves_from_where_the_vehicle_does_not_stand():
+    elsewhere = replace(WAVE, vehicles=[make_vehicle(stands_at=east(-1))])
+
+    assert codes(TRIP, elsewhere) == ["dispatch.faster_than_the_road"]
 
 
 def test_a_vehicle_of_another_day_is_unknown():

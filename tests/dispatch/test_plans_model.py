@@ -26,7 +26,7 @@ def test_the_road_is_longer_than_the_great_circle_by_the_policys_percentage():
 
 
 def test_one_vehicle_takes_two_gates_on_one_loop():
-    wave = make_wave([make_load(1), make_load(2, community_id=uid(3002))])
+    wave = make_wave([make_load(1), make_load(2, destination_id=uid(3002))])
 
     (trip,) = plan_wave(wave, seconds=10, seed=1).trips
 
@@ -46,9 +46,9 @@ def test_one_vehicle_takes_two_gates_on_one_loop():
 
 def test_three_outlets_are_gathered_before_two_gates():
     loads = [
-        make_load(1, outlet_id=uid(2001)),
-        make_load(2, outlet_id=uid(2002), community_id=uid(3002)),
-        make_load(3, outlet_id=uid(2003)),
+        make_load(1, origin_id=uid(2001)),
+        make_load(2, origin_id=uid(2002), destination_id=uid(3002)),
+        make_load(3, origin_id=uid(2003)),
     ]
     wave = make_wave(loads)
 
@@ -75,6 +75,20 @@ def test_a_vehicle_makes_several_trips_where_all_does_not_fit_at_once():
     assert first.slack <= second.departs_at + second.slack - first.ends_at
 
 
+def test_a_vehicle_begins_where_it_stands_and_ends_at_its_base():
+    wave = make_wave([make_load(1)], [make_vehicle(stands_at=east(1000), base=east(-2000))])
+
+    solution = plan_wave(wave, seconds=10, seed=1)
+
+    (trip,) = solution.trips
+    # It stands at the outlet: no way to it and no stop to pay for; then 2,000 to the gate, 5,000 home.
+    assert trip.metres == 7000
+    assert trip.stops[0].arrives_at == trip.departs_at
+    assert trip.stops[1].arrives_at == at(2)
+    assert trip.ends_at == at(2) + timedelta(seconds=10 + 500)
+    assert find_violations(wave, solution) == []
+
+
 def test_pieces_bind_as_grams_do():
     wave = make_wave([make_load(1, pieces=40), make_load(2, pieces=40)])
 
@@ -94,12 +108,12 @@ def test_every_load_that_is_left_has_its_own_reason():
     night = uid(4002)
     far, soon = uid(3009), uid(4003)
     loads = [
-        make_load(1, outlet_id=uid(2009)),
-        make_load(2, community_id=uid(3008)),
+        make_load(1, origin_id=uid(2009)),
+        make_load(2, destination_id=uid(3008)),
         make_load(3, grams=500_001),
         make_load(4, pieces=61),
         make_load(5, slot_id=night),
-        make_load(6, community_id=far),
+        make_load(6, destination_id=far),
         make_load(7, slot_id=soon),
         make_load(8),
     ]
@@ -110,7 +124,7 @@ def test_every_load_that_is_left_has_its_own_reason():
         soon: Window(at(0), at(0) + timedelta(seconds=429)),
     }
 
-    solution = plan_wave(make_wave(loads, gates=gates, windows=windows), seconds=10, seed=1)
+    solution = plan_wave(make_wave(loads, destinations=gates, windows=windows), seconds=10, seed=1)
 
     assert reasons(solution) == {
         uid(1): WhyNot.OUTLET_POSITION_UNKNOWN,
@@ -141,7 +155,7 @@ def test_without_a_vehicle_nothing_rides():
 
 def test_a_full_fleet_serves_the_many_before_the_few():
     loads = [make_load(1, grams=300_000), *(make_load(number, grams=100_000) for number in (2, 3, 4, 5))]
-    loads = [replace(loads[0], community_id=uid(3002)), *loads[1:]]
+    loads = [replace(loads[0], destination_id=uid(3002)), *loads[1:]]
     short = make_vehicle(starts_at=at(2), ends_at=at(2) + timedelta(seconds=1000))
     wave = make_wave(loads, [short])
 
@@ -164,7 +178,8 @@ def test_what_takes_too_long_to_load_at_once_is_split():
 
 def test_the_same_wave_and_seed_give_the_same_plan():
     loads = [
-        make_load(n, community_id=uid(3001 + n % 2), grams=90_000 + n, pieces=n % 7 + 1) for n in range(1, 25)
+        make_load(n, destination_id=uid(3001 + n % 2), grams=90_000 + n, pieces=n % 7 + 1)
+        for n in range(1, 25)
     ]
     wave = make_wave(loads, [make_vehicle(1), make_vehicle(2, capacity_g=300_000)])
 
@@ -173,7 +188,7 @@ def test_the_same_wave_and_seed_give_the_same_plan():
 
 def test_a_days_bags_of_a_sealed_town_are_planned_lawfully():
     loads = [
-        make_load(n, outlet_id=uid(2001 + n % 3), community_id=uid(3001 + n % 2), grams=8_000, pieces=1)
+        make_load(n, origin_id=uid(2001 + n % 3), destination_id=uid(3001 + n % 2), grams=8_000, pieces=1)
         for n in range(1, 1501)
     ]
     wave = make_wave(loads, [make_vehicle(n, capacity_g=1_500_000, capacity_pieces=200) for n in range(6)])
@@ -188,8 +203,8 @@ metres = st.integers(-5000, 5000)
 loads = st.builds(
     make_load,
     st.just(0),
-    outlet_id=st.sampled_from([uid(2001), uid(2002), uid(2003), uid(2009)]),
-    community_id=st.sampled_from([uid(3001), uid(3002), uid(3003)]),
+    origin_id=st.sampled_from([uid(2001), uid(2002), uid(2003), uid(2009)]),
+    destination_id=st.sampled_from([uid(3001), uid(3002), uid(3003)]),
     slot_id=st.sampled_from([uid(4001), uid(4002)]),
     grams=st.integers(0, 600_000),
     pieces=st.integers(1, 70),
@@ -220,8 +235,8 @@ def test_every_plan_is_lawful_and_names_every_load_once(some, fleet, places):
     wave = make_wave(
         [replace(load, load_id=uid(number)) for number, load in enumerate(some, 1)],
         [replace(vehicle, vehicle_id=uid(1000 + number)) for number, vehicle in enumerate(fleet)],
-        outlets={uid(2001 + index): east(place) for index, place in enumerate(places[:3])},
-        gates={uid(3001 + index): east(place) for index, place in enumerate(places[3:])},
+        origins={uid(2001 + index): east(place) for index, place in enumerate(places[:3])},
+        destinations={uid(3001 + index): east(place) for index, place in enumerate(places[3:])},
         windows={uid(4001): Window(at(1), at(2)), uid(4002): Window(at(1.5), at(4))},
     )
 

@@ -38,14 +38,15 @@ def make_vehicle(number: int = 1, **given: Any) -> Vehicle:
         "starts_at": at(0),
         "ends_at": at(8),
     }
-    return Vehicle(**{**wanted, **given})
+    made = {**wanted, **given}
+    return Vehicle(**{"stands_at": made["base"], **made})
 
 
 def make_load(number: int, **given: Any) -> Load:
     wanted = {
         "load_id": uid(number),
-        "outlet_id": uid(2001),
-        "community_id": uid(3001),
+        "origin_id": uid(2001),
+        "destination_id": uid(3001),
         "slot_id": uid(4001),
         "grams": 10_000,
         "pieces": 1,
@@ -54,14 +55,14 @@ def make_load(number: int, **given: Any) -> Load:
 
 
 def make_wave(loads: Sequence[Load], vehicles: Sequence[Vehicle] | None = None, **given: Any) -> Wave:
-    outlets: Mapping[UUID, Point] = {uid(2001): east(1000), uid(2002): east(-1000), uid(2003): east(500)}
-    gates: Mapping[UUID, Point] = {uid(3001): east(3000), uid(3002): east(4000)}
+    origins: Mapping[UUID, Point] = {uid(2001): east(1000), uid(2002): east(-1000), uid(2003): east(500)}
+    destinations: Mapping[UUID, Point] = {uid(3001): east(3000), uid(3002): east(4000)}
     wanted = {
         "starts_at": at(0),
         "vehicles": [make_vehicle()] if vehicles is None else vehicles,
         "loads": loads,
-        "outlets": outlets,
-        "gates": gates,
+        "origins": origins,
+        "destinations": destinations,
         "windows": {uid(4001): Window(at(2), at(6))},
         "travel": TRAVEL,
     }

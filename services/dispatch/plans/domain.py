@@ -33,11 +33,15 @@ class WhyNot(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vehicle:
-    """A vehicle and the time in which it may move: its shift, its pass, and what it already carries."""
+    """A vehicle and the time in which it may move: its shift, its pass, and what it already carries.
+
+    Its first trip begins where it stands, its last ends at its base.
+    """
 
     vehicle_id: UUID
     capacity_g: int
     capacity_pieces: int
+    stands_at: Point
     base: Point
     starts_at: datetime
     ends_at: datetime
@@ -49,11 +53,11 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one outlet packed for one order."""
+    """What one outlet packed for one order, and the places where it is picked up and handed over."""
 
     load_id: UUID
-    outlet_id: UUID
-    community_id: UUID
+    origin_id: UUID
+    destination_id: UUID
     slot_id: UUID
     grams: int
     pieces: int
@@ -74,8 +78,8 @@ class Wave:
     starts_at: datetime
     vehicles: Sequence[Vehicle]
     loads: Sequence[Load]
-    outlets: Mapping[UUID, Point]
-    gates: Mapping[UUID, Point]
+    origins: Mapping[UUID, Point]
+    destinations: Mapping[UUID, Point]
     windows: Mapping[UUID, Window]
     travel: Travel
 
@@ -194,7 +198,7 @@ def _miscounted(wave: Wave, solution: Solution) -> Iterator[Violation]:
 
 
 def _day_violations(wave: Wave, vehicle: Vehicle, trips: Sequence[Trip]) -> Iterator[Violation]:
-    place, free_at = vehicle.base, max(vehicle.starts_at, wave.starts_at)
+    place, free_at = vehicle.stands_at, max(vehicle.starts_at, wave.starts_at)
     for trip in trips:
         if trip.departs_at < free_at:
             yield Violation("dispatch.leaves_too_early", vehicle.vehicle_id, {"free_at": free_at})
@@ -212,7 +216,7 @@ def _load_violations(wave: Wave, vehicle: Vehicle, trip: Trip) -> Iterator[Viola
     for stop in trip.stops:
         known = [loads[load_id] for load_id in stop.load_ids if load_id in loads]
         for load in known:
-            right_place = load.outlet_id if stop.kind is StopKind.PICK_UP else load.community_id
+            right_place = load.origin_id if stop.kind is StopKind.PICK_UP else load.destination_id
             if stop.place_id != right_place:
                 yield Violation("dispatch.wrong_place", load.load_id)
         if stop.kind is StopKind.PICK_UP:
@@ -259,5 +263,5 @@ def _time_violations(wave: Wave, trip: Trip, place: Point) -> Iterator[Violation
 
 
 def _position(wave: Wave, stop: Stop) -> Point | None:
-    places = wave.outlets if stop.kind is StopKind.PICK_UP else wave.gates
+    places = wave.origins if stop.kind is StopKind.PICK_UP else wave.destinations
     return places.get(stop.place_id)

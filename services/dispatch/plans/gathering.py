@@ -40,14 +40,14 @@ async def gather(
     turns = await trips_queries.list_turns(session, now)
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
     permits = passes_domain.find_drivable(passes.values(), cleared)
-    outlets = await places_queries.find_outlets(session, {load.outlet_id for load in loads})
-    gates = await places_queries.find_gates(session, {load.community_id for load in loads})
+    origins = await places_queries.find_outlets(session, {load.origin_id for load in loads})
+    destinations = await places_queries.find_gates(session, {load.destination_id for load in loads})
     return Wave(
         starts_at=now,
         vehicles=_at_hand(rows, permits, turns, around, now),
         loads=loads,
-        outlets={outlet_id: place.point for outlet_id, place in outlets.items()},
-        gates={community_id: place.point for community_id, place in gates.items()},
+        origins={origin_id: place.point for origin_id, place in origins.items()},
+        destinations={destination_id: place.point for destination_id, place in destinations.items()},
         windows=windows,
         travel=await queries.get_travel(session, now),
     )
@@ -67,12 +67,14 @@ def _at_hand(
         ]
         if free:
             longest = max(free, key=lambda window: window.ends_at - window.starts_at)
+            base = Point(lat=row.base_lat, lon=row.base_lon)
             vehicles.append(
                 Vehicle(
                     vehicle_id=row.vehicle_id,
                     capacity_g=row.capacity_g,
                     capacity_pieces=row.capacity_pieces,
-                    base=Point(lat=row.base_lat, lon=row.base_lon),
+                    stands_at=base,
+                    base=base,
                     starts_at=longest.starts_at,
                     ends_at=longest.ends_at,
                 )

@@ -60,10 +60,12 @@ def _solve(
 
 
 def _problem(wave: Wave, merged: Sequence[Shipment]) -> pyvrp.ProblemData:
+    # Depots come first of the places, so that one number means the same point as either.
+    depots = list(dict.fromkeys(chain(*((vehicle.stands_at, vehicle.base) for vehicle in wave.vehicles))))
     used = (
-        *(vehicle.base for vehicle in wave.vehicles),
-        *(wave.outlets[shipment.outlet_id] for shipment in merged),
-        *(wave.gates[shipment.community_id] for shipment in merged),
+        *depots,
+        *(wave.origins[shipment.origin_id] for shipment in merged),
+        *(wave.destinations[shipment.destination_id] for shipment in merged),
     )
     places = {point: index for index, point in enumerate(dict.fromkeys(used))}
     metres, seconds = _matrices(wave, list(places))
@@ -71,9 +73,8 @@ def _problem(wave: Wave, merged: Sequence[Shipment]) -> pyvrp.ProblemData:
     return pyvrp.ProblemData(
         locations=[pyvrp.Location(x=point.lon, y=point.lat) for point in places],
         clients=[],
-        # One depot for each vehicle's base.
-        depots=[pyvrp.Depot(location=places[vehicle.base]) for vehicle in wave.vehicles],
-        vehicle_types=[_vehicle(wave, index, vehicle) for index, vehicle in enumerate(wave.vehicles)],
+        depots=[pyvrp.Depot(location=places[point]) for point in depots],
+        vehicle_types=[_vehicle(wave, vehicle, places) for vehicle in wave.vehicles],
         distance_matrices=[metres],
         duration_matrices=[seconds],
         shipments=[_shipment(wave, shipment, places, prize=4 * dearest) for shipment in merged],
@@ -93,11 +94,11 @@ def _matrices(wave: Wave, points: Sequence[Point]) -> tuple[Any, Any]:
     return metres, seconds
 
 
-def _vehicle(wave: Wave, index: int, vehicle: Vehicle) -> pyvrp.VehicleType:
+def _vehicle(wave: Wave, vehicle: Vehicle, places: Mapping[Point, int]) -> pyvrp.VehicleType:
     return pyvrp.VehicleType(
         capacity=[vehicle.capacity_g, vehicle.capacity_pieces],
-        start_depot=index,
-        end_depot=index,
+        start_depot=places[vehicle.stands_at],
+        end_depot=places[vehicle.base],
         tw_early=_second(wave, max(vehicle.starts_at, wave.starts_at)),
         tw_late=_second(wave, vehicle.ends_at, upward=False),
     )
@@ -107,8 +108,8 @@ def _shipment(wave: Wave, shipment: Shipment, places: Mapping[Point, int], *, pr
     handling = wave.travel.handling_seconds(shipment.pieces)
     window = wave.windows[shipment.slot_id]
     return pyvrp.Shipment(
-        pickup_location=places[wave.outlets[shipment.outlet_id]],
-        delivery_location=places[wave.gates[shipment.community_id]],
+        pickup_location=places[wave.origins[shipment.origin_id]],
+        delivery_location=places[wave.destinations[shipment.destination_id]],
         pickup_service_duration=handling,
         delivery_service_duration=handling,
         delivery_tw_early=max(0, _second(wave, window.starts_at)),

@@ -50,7 +50,7 @@ COMMITTED = text("UPDATE plans SET status = 'committed', committed_at = :now WHE
 FAILED = text("UPDATE plans SET status = 'failed', failure = :failure WHERE plan_id = :plan_id")
 # The pool: neither touched nor withdrawn, and on no trip.
 LIST_POOL = text("""
-    SELECT load_id, outlet_id, community_id, slot_id, grams, pieces, zone_id FROM loads
+    SELECT load_id, outlet_id AS origin_id, community_id AS destination_id, slot_id, grams, pieces FROM loads
     WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
       AND (CAST(:load_ids AS uuid[]) IS NULL OR load_id = ANY(CAST(:load_ids AS uuid[])))
       AND touched_at IS NULL AND withdrawn_at IS NULL
@@ -150,8 +150,8 @@ async def list_pool(
     return [
         Load(
             load_id=row.load_id,
-            outlet_id=row.outlet_id,
-            community_id=row.community_id,
+            origin_id=row.origin_id,
+            destination_id=row.destination_id,
             slot_id=row.slot_id,
             grams=row.grams,
             pieces=row.pieces,

@@ -50,7 +50,7 @@ def make_trips(wave: Wave, vehicle: Vehicle, visits: Sequence[Visit]) -> list[Tr
 
 
 def _legs(wave: Wave, vehicle: Vehicle, visits: Iterable[Visit]) -> Iterator[Leg]:
-    place, free_at = vehicle.base, max(vehicle.starts_at, wave.starts_at)
+    place, free_at = vehicle.stands_at, max(vehicle.starts_at, wave.starts_at)
     for visit in visits:
         position = _place(wave, visit)
         takes = drive(wave, place, position)
@@ -128,7 +128,7 @@ def _stop(leg: Leg) -> Stop:
     shipment = leg.visit.shipment
     return Stop(
         kind=leg.visit.kind,
-        place_id=shipment.outlet_id if leg.visit.kind is StopKind.PICK_UP else shipment.community_id,
+        place_id=shipment.origin_id if leg.visit.kind is StopKind.PICK_UP else shipment.destination_id,
         load_ids=tuple(load.load_id for load in shipment.loads),
         arrives_at=leg.arrives_at,
         leaves_at=leg.leaves_at,
@@ -137,5 +137,5 @@ def _stop(leg: Leg) -> Stop:
 
 def _place(wave: Wave, visit: Visit) -> Point:
     if visit.kind is StopKind.PICK_UP:
-        return wave.outlets[visit.shipment.outlet_id]
-    return wave.gates[visit.shipment.community_id]
+        return wave.origins[visit.shipment.origin_id]
+    return wave.destinations[visit.shipment.destination_id]

@@ -15,19 +15,19 @@ MANY: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """Loads of one outlet, community and slot that ride together."""
+    """Loads of one origin, destination and slot that ride together, whoever they are for."""
 
     loads: tuple[Load, ...]
 
     @property
-    def outlet_id(self) -> UUID:
+    def origin_id(self) -> UUID:
         """Return where it is picked up."""
-        return self.loads[0].outlet_id
+        return self.loads[0].origin_id
 
     @property
-    def community_id(self) -> UUID:
-        """Return at whose gate it is given."""
-        return self.loads[0].community_id
+    def destination_id(self) -> UUID:
+        """Return where it is given."""
+        return self.loads[0].destination_id
 
     @property
     def slot_id(self) -> UUID:
@@ -83,14 +83,14 @@ def is_carriable(wave: Wave, vehicle: Vehicle, shipment: Shipment) -> bool:
     if not vehicle.holds(grams=shipment.grams, pieces=shipment.pieces):
         return False
     travel, window = wave.travel, wave.windows[shipment.slot_id]
-    outlet, gate = wave.outlets[shipment.outlet_id], wave.gates[shipment.community_id]
+    origin, destination = wave.origins[shipment.origin_id], wave.destinations[shipment.destination_id]
     handling = timedelta(seconds=travel.handling_seconds(shipment.pieces))
     moment = max(vehicle.starts_at, wave.starts_at)
-    moment += drive(wave, vehicle.base, outlet) + handling + drive(wave, outlet, gate)
+    moment += drive(wave, vehicle.stands_at, origin) + handling + drive(wave, origin, destination)
     moment = max(moment, window.starts_at)
     if moment > window.ends_at:
         return False
-    home = travel.seconds(travel.metres(gate, vehicle.base))
+    home = travel.seconds(travel.metres(destination, vehicle.base))
     return moment + handling + timedelta(seconds=home) <= vehicle.ends_at
 
 
@@ -103,9 +103,9 @@ def drive(wave: Wave, start: Point, end: Point) -> timedelta:
 
 
 def _why_not(wave: Wave, load: Load) -> WhyNot | None:
-    if load.outlet_id not in wave.outlets:
+    if load.origin_id not in wave.origins:
         return WhyNot.OUTLET_POSITION_UNKNOWN
-    if load.community_id not in wave.gates:
+    if load.destination_id not in wave.destinations:
         return WhyNot.GATE_UNKNOWN
     return _unfit_fleet(wave, load)
 
@@ -131,11 +131,9 @@ def _unfit_fleet(wave: Wave, load: Load) -> WhyNot | None:
 
 def _packed(loads: Sequence[Load], measure: Vehicle) -> Iterator[Shipment]:
     alike: dict[tuple[UUID, UUID, UUID], list[Load]] = {}
-    for load in sorted(
-        loads, key=lambda load: (load.outlet_id, load.community_id, load.slot_id, load.load_id)
-    ):
-        alike.setdefault((load.outlet_id, load.community_id, load.slot_id), []).append(load)
-    for together in alike.values():
+    for load in sorted(loads, key=lambda load: load.load_id):
+        alike.setdefault((load.origin_id, load.destination_id, load.slot_id), []).append(load)
+    for _, together in sorted(alike.items()):
         part: list[Load] = []
         grams = pieces = 0
         for load in together:
