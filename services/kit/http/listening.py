@@ -1,4 +1,4 @@
-"""What every request passes: its id, its line in the log, its count; and JSON only."""
+"""What every request passes: its id, its line in the log, its count; JSON only, or a sheet only."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit import correlation, words
-from services.kit.http import problems
+from services.kit.http import problems, sheets
 from services.kit.ids import new_id
 from services.kit.words import Speech, Words
 
@@ -26,6 +26,9 @@ SECONDS = Histogram(
 METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 WITH_BODY: Final = {"POST", "PUT", "PATCH"}
+# What a body must be, and what is said of any other: at the address of a sheet, and at every other address.
+A_SHEET: Final = (sheets.MEDIA_TYPE, ("kit.sheet_media_type", "Only CSV is read here"))
+A_DOCUMENT: Final = ("application/json", problems.BY_STATUS[415])
 
 
 class BrokenOff(Exception):
@@ -73,12 +76,13 @@ class Listening:
                 _count(scope, status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        kind, refusal = A_SHEET if scope["path"].endswith(".csv") else A_DOCUMENT
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
             await problems.answer(400, *problems.BY_STATUS[400])(scope, receive, send)
         elif _length_of(headers) > self._body_bytes:
             await problems.answer(413, *problems.BY_STATUS[413])(scope, receive, send)
-        elif _has_other_body(scope, headers):
-            await problems.answer(415, *problems.BY_STATUS[415])(scope, receive, send)
+        elif _has_other_body(scope, headers, kind):
+            await problems.answer(415, *refusal)(scope, receive, send)
         else:
             await self._app(scope, _limited(receive, self._body_bytes), send)
 
@@ -111,12 +115,12 @@ def _limited(receive: Receive, most: int) -> Receive:
     return receive_counted
 
 
-def _has_other_body(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+def _has_other_body(scope: Scope, headers: dict[bytes, bytes], wanted: str) -> bool:
     if scope["method"] not in WITH_BODY:
         return False
     has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return has_body and kind != b"application/json"
+    return has_body and kind != wanted.encode()
 
 
 def _route_of(scope: Scope) -> str:

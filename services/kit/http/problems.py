@@ -121,6 +121,11 @@ def of_failure(failure: Exception, *, route: str) -> Response:
     return answer(500, "kit.failed", "The service failed; nothing was changed")
 
 
+def fault_of(error: Mapping[str, Any], pointer: str) -> Fault:
+    """Return what a model (pydantic) finds wrong with what stands at `pointer`."""
+    return Fault(pointer, f"kit.{error['type']}", _facts(error))
+
+
 async def _on_problem(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)  # noqa: S101 - registered for this class alone
     return of_problem(problem)
@@ -128,9 +133,7 @@ async def _on_problem(_request: Request, problem: Exception) -> Response:
 
 async def _on_invalid(_request: Request, invalid: Exception) -> Response:
     assert isinstance(invalid, RequestValidationError)  # noqa: S101 - registered for this class alone
-    faults = [
-        Fault(_pointer(_place_of(error)), f"kit.{error['type']}", _facts(error)) for error in invalid.errors()
-    ]
+    faults = [fault_of(error, _pointer(_place_of(error))) for error in invalid.errors()]
     # A path that cannot be an id names nothing that exists.
     if all(error["loc"][0] == "path" for error in invalid.errors()):
         return answer(404, *BY_STATUS[404])
