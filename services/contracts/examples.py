@@ -130,7 +130,7 @@ _ALL: tuple[Event, ...] = (
         pinned_outlets=(Pin(subject_id=OUTLET, reason="the only shop inside the village's road block"),),
         activated_at=NOON,
     ),
-    orders.ZoneClosed(zone_id=ZONE, incident_id=INCIDENT),
+    orders.ZoneClosed(zone_id=ZONE, incident_id=INCIDENT, zone_class=ZoneClass.CONTROLLED),
     orders.SlotClosed(slot_id=SLOT, zone_id=ZONE, incident_id=INCIDENT, confirmed=312),
     orders.GroupLocked(
         group_id=GROUP,

@@ -91,9 +91,13 @@ class ZoneOpened(ZoneEvent):
 
 
 class ZoneClosed(ZoneEvent):
-    """A zone takes no more orders; what was confirmed is still delivered."""
+    """A zone takes no more orders; what was confirmed is still delivered, what was undecided is refused.
+
+    `zone_class` is the regime that its communities have passed into; with none, theirs was lifted.
+    """
 
     name: ClassVar[str] = "orders.zone_closed.v1"
+    zone_class: ZoneClass | None = None
 
 
 class SlotClosed(Event):

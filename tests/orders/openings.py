@@ -51,9 +51,10 @@ async def activate(client: httpx.AsyncClient, town: Town, zone_id: str, **given:
     )
 
 
-async def close(client: httpx.AsyncClient, town: Town, zone_id: str) -> httpx.Response:
+async def close(client: httpx.AsyncClient, town: Town, zone_id: str, **given: Any) -> httpx.Response:
+    body = {"reason": "lifted", **given}
     return await client.post(
-        f"/v1/zones/{zone_id}/closure", json={"reason": "lifted"}, headers=town.commander(key=str(new_id()))
+        f"/v1/zones/{zone_id}/closure", json=body, headers=town.commander(key=str(new_id()))
     )
 
 

@@ -465,7 +465,7 @@ async def test_a_closed_zone_takes_nothing_and_lifts_the_regime(client, service_
     answer = await close(client, town, zone["zone_id"])
     assert answer.json()["status"] == "closed"
     assert await events(service_sessions, "orders.zone_closed.v1") == [
-        (zone["zone_id"], 2, {"zone_id": zone["zone_id"], "incident_id": incident_id})
+        (zone["zone_id"], 2, {"zone_id": zone["zone_id"], "incident_id": incident_id, "zone_class": None})
     ]
     stated = await events(service_sessions, "orders.area_stated.v1")
     lifted = {key for key, version, payload in stated if version == 3 and payload["zone_class"] is None}

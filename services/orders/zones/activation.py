@@ -28,6 +28,7 @@ TITLES: Final = {
     "orders.incident_unknown": "There is no such incident to join",
     "orders.incident_closed": "The incident is closed",
     "orders.supply_policy_missing": "No valid policy says which kinds of outlets such a zone needs",
+    "orders.zone_class_unchanged": "The zone's communities are under this class already",
     "orders.zone_too_large": "The zone is too large to be told of at once; make several",
 }
 # What an event may hold is 64 KB; the rest is left to its envelope.
@@ -104,16 +105,23 @@ async def add_slots(session: AsyncSession, zone: ZoneRow, slots: Sequence[NewSlo
     await outbox.add(session, told, sequence=sequence)
 
 
-async def close_zone(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> None:
-    """Take no more orders in a locked zone and lift its communities' regime; what is confirmed comes."""
+async def close_zone(
+    session: AsyncSession, zone: ZoneRow, *, reason: str, next_class: ZoneClass | None, now: datetime
+) -> None:
+    """Take no more orders in a locked zone; its communities pass into another class, or are free.
+
+    What is confirmed comes; what is undecided the clock refuses.
+    """
     if zone.status == "prepared" or zone.incident_id is None:
         raise Conflict("orders.zone_not_activated", "The zone was never activated")
     if zone.status == "closed":
         raise Conflict("orders.zone_closed", "The zone is closed already")
+    if next_class == zone.zone_class:
+        _refuse([Fault("/next_class", "orders.zone_class_unchanged", {"zone_class": next_class})])
     community_ids = await queries.list_communities(session, zone.zone_id)
-    sequence = await changes.close(session, zone, reason=reason, now=now)
-    await register.seal_areas(session, community_ids, None)
-    closed = ZoneClosed(zone_id=zone.zone_id, incident_id=zone.incident_id)
+    sequence = await changes.close(session, zone, reason=reason, next_class=next_class, now=now)
+    await register.seal_areas(session, community_ids, next_class)
+    closed = ZoneClosed(zone_id=zone.zone_id, incident_id=zone.incident_id, zone_class=next_class)
     await outbox.add(session, closed, sequence=sequence)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.catalog import ZoneSupplied
 from services.contracts.dispatch import SlotCapacityStated
-from services.contracts.values import Pin
+from services.contracts.values import Pin, ZoneClass
 from services.kit.event import Arrived
 from services.kit.ids import new_id
 from services.orders.zones.domain import Quota
@@ -48,18 +48,19 @@ ACTIVATE_PARTS = (
     text("UPDATE slots SET incident_id = :incident_id WHERE zone_id = :zone_id"),
 )
 CLOSE = text("""
-    UPDATE zones SET status = 'closed', closed_at = :now, close_reason = :reason, sequence = sequence + 1
+    UPDATE zones SET
+        status = 'closed', closed_at = :now, close_reason = :reason, next_class = :next_class,
+        sequence = sequence + 1
     WHERE zone_id = :zone_id AND status IN ('activated', 'open')
     RETURNING sequence
 """)
-CLOSE_PARTS = (
-    text("UPDATE zone_communities SET is_active = false WHERE zone_id = :zone_id"),
-    text("""
-        UPDATE slots AS slot SET status = 'closed'
-        FROM (SELECT slot_id FROM slots WHERE zone_id = :zone_id ORDER BY slot_id FOR UPDATE) AS locked
-        WHERE slot.slot_id = locked.slot_id
-    """),
-)
+RELEASE_COMMUNITIES = text("UPDATE zone_communities SET is_active = false WHERE zone_id = :zone_id")
+# The cut-off is now: from it on nothing is taken back, and the wave is told once nothing is undecided.
+CLOSE_SLOTS = text("""
+    UPDATE slots AS slot SET status = 'closed', cut_off_at = least(slot.cut_off_at, :now)
+    FROM (SELECT slot_id FROM slots WHERE zone_id = :zone_id ORDER BY slot_id FOR UPDATE) AS locked
+    WHERE slot.slot_id = locked.slot_id
+""")
 KEEP_BUILDINGS = text("""
     INSERT INTO zone_buildings (zone_id, building_id, is_bare)
     SELECT :zone_id, building_id, is_bare
@@ -182,12 +183,14 @@ async def activate(session: AsyncSession, zone: ZoneRow, incident_id: UUID, *, n
     return sequence
 
 
-async def close(session: AsyncSession, zone: ZoneRow, *, reason: str, now: datetime) -> int:
-    """Close a zone and its slots, and let its communities go; return its sequence."""
-    given = {"zone_id": zone.zone_id, "reason": reason, "now": now}
+async def close(
+    session: AsyncSession, zone: ZoneRow, *, reason: str, next_class: ZoneClass | None, now: datetime
+) -> int:
+    """Close a zone and, from now on, its slots, and let its communities go; return its sequence."""
+    given = {"zone_id": zone.zone_id, "reason": reason, "next_class": next_class, "now": now}
     sequence: int = (await session.execute(CLOSE, given)).scalar_one()
-    for part in CLOSE_PARTS:
-        await session.execute(part, {"zone_id": zone.zone_id})
+    await session.execute(RELEASE_COMMUNITIES, {"zone_id": zone.zone_id})
+    await session.execute(CLOSE_SLOTS, {"zone_id": zone.zone_id, "now": now})
     return sequence
 
 

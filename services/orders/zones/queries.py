@@ -58,6 +58,12 @@ COUNT_HOUSEHOLDS = text("""
     SELECT community_id, count(*) AS households FROM households
     WHERE community_id = ANY(CAST(:community_ids AS uuid[])) GROUP BY community_id
 """)
+COUNT_OPEN_WORK = text("""
+    SELECT count(*) FILTER (WHERE orders.status = 'placed') AS undecided,
+           count(*) FILTER (WHERE orders.status = 'confirmed') AS undelivered
+    FROM orders JOIN slots USING (slot_id)
+    WHERE slots.zone_id = :zone_id AND orders.status IN ('placed', 'confirmed')
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,12 @@ async def find_needed_kinds(session: AsyncSession, zone_class: str, *, now: date
     """Return the kinds of outlets that a zone of a class needs, by the policy valid now."""
     given = {"zone_class": zone_class, "now": now}
     return (await session.execute(FIND_NEEDED_KINDS, given)).scalar_one_or_none()
+
+
+async def count_open_work(session: AsyncSession, zone_id: UUID) -> tuple[int, int]:
+    """Return how many orders of a zone are undecided, and how many are confirmed and not delivered."""
+    undecided, undelivered = (await session.execute(COUNT_OPEN_WORK, {"zone_id": zone_id})).one()
+    return undecided, undelivered
 
 
 async def count_households(session: AsyncSession, community_ids: Iterable[UUID]) -> Mapping[UUID, int]:

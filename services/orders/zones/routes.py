@@ -6,7 +6,7 @@ from fastapi import Response
 
 from services.contracts import access
 from services.contracts.access import Action, Resource
-from services.contracts.values import MissingSupply
+from services.contracts.values import MissingSupply, ZoneClass
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
@@ -21,6 +21,7 @@ from services.orders.zones.wire import (
     AddSlots,
     AwaitsView,
     CloseZone,
+    OpenWorkView,
     PinsView,
     PrepareZone,
     QuotaAsked,
@@ -66,15 +67,19 @@ async def list_zones(caller: Caller, session: Session, paging: PagingAsked) -> P
 
 @router.get("/{zone_id}")
 async def get_zone(zone_id: UUID, caller: Caller, session: Session, now: Now) -> ZoneView:
-    """Show a zone: what it waits for before its channels open, and what it lacks."""
+    """Show a zone: what it waits for before its channels open, what it lacks, what is still to come."""
     access.require(caller, Action.READ_ZONE)
     zone = await queries.get_zone(session, zone_id)
     readiness = await application.judge(session, [zone], now=now)
     quotas = await queries.find_quotas(session, [zone_id], now=now)
     buildings = await queries.list_buildings(session, [zone_id])
     pins = await queries.list_pins(session, zone_id)
+    undecided, undelivered = await queries.count_open_work(session, zone_id)
     return ZoneView(
         **ZoneListed.of(zone).model_dump(),
+        close_reason=zone.close_reason,
+        next_class=ZoneClass(zone.next_class) if zone.next_class else None,
+        open_work=OpenWorkView(undecided=undecided, undelivered=undelivered),
         community_ids=list(await queries.list_communities(session, zone_id)),
         quota=QuotaAsked(orders=quotas[zone_id].orders, units=quotas[zone_id].units),
         awaits=AwaitsView.of(readiness[zone_id]),
@@ -140,10 +145,10 @@ async def activate_zone(  # noqa: PLR0913, PLR0917 - what the route needs, as Fa
 async def close_zone(  # noqa: PLR0913, PLR0917 - what the route needs, as FastAPI hands it over
     zone_id: UUID, body: CloseZone, caller: Caller, session: Session, now: Now, once: OnceOnly
 ) -> Response:
-    """Take no more orders in a zone; what was confirmed is still delivered."""
+    """Take no more orders in a zone; what was confirmed is still delivered, what is undecided is refused."""
     access.require_somewhere(caller, Action.OPEN_ZONE)
     zone = await queries.get_zone(session, zone_id, lock=True)
     access.require(caller, Action.OPEN_ZONE, Resource(path=tuple(zone.path)))
-    await activation.close_zone(session, zone, reason=body.reason, now=now)
+    await activation.close_zone(session, zone, reason=body.reason, next_class=body.next_class, now=now)
     view = ZoneAccepted(zone_id=zone_id, status="closed", incident_id=zone.incident_id)
     return await once.accept(view, status=200)

@@ -47,6 +47,7 @@ class ZoneRow(Row, table=True):
     seconds_to_open: float | None
     closed_at: datetime | None = Field(sa_type=MOMENT)
     close_reason: str | None
+    next_class: str | None
 
 
 class SlotRow(Row, table=True):

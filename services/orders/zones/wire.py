@@ -105,9 +105,10 @@ class ActivateZone(Body):
 
 
 class CloseZone(Body):
-    """Why a zone takes no more orders."""
+    """Why a zone takes no more orders, and the class into which its communities pass; none lifts theirs."""
 
     reason: Reason
+    next_class: ZoneClass | None = None
 
 
 class ZoneAccepted(BaseModel):
@@ -163,9 +164,19 @@ class PinsView(BaseModel):
     vehicles: list[Pin]
 
 
-class ZoneView(ZoneListed):
-    """A zone whole: what it waits for, what it lacks, what its households may order."""
+class OpenWorkView(BaseModel):
+    """The orders of which something is still to come: a decision, or the goods."""
 
+    undecided: int
+    undelivered: int
+
+
+class ZoneView(ZoneListed):
+    """A zone whole: what it waits for, what it lacks, what its households may order, what is still open."""
+
+    close_reason: str | None
+    next_class: ZoneClass | None
+    open_work: OpenWorkView
     community_ids: list[UUID]
     quota: QuotaAsked
     awaits: AwaitsView

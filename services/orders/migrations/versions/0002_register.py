@@ -134,6 +134,9 @@ ZONES = (
         seconds_to_open double precision CHECK (seconds_to_open >= 0),
         closed_at timestamptz,
         close_reason text,
+        -- The class into which its communities passed when it was closed; null where their regime was lifted.
+        next_class text CHECK (next_class IN ('sealed', 'controlled', 'precaution')),
+        CHECK (next_class IS NULL OR (status = 'closed' AND next_class <> zone_class)),
         CHECK (status = 'prepared' OR (incident_id IS NOT NULL AND activated_at IS NOT NULL)),
         CHECK (status <> 'open' OR (opened_at IS NOT NULL AND supplied_at IS NOT NULL)),
         CHECK ((status = 'closed') = (closed_at IS NOT NULL))
@@ -170,7 +173,8 @@ ZONES = (
     )
     """,
     # `taken` is intake's; it may pass a capacity that was lowered afterwards: nobody is cancelled for it.
-    # `told_at` says when slot_closed was sent: after the cut-off, once every order has its decision.
+    # `told_at` says when slot_closed was sent: after the cut-off, once every order has its decision. A slot
+    # that is closed and not told is of a zone that was closed before: what is undecided in it is refused.
     """
     CREATE TABLE slots (
         slot_id uuid PRIMARY KEY,
