@@ -14,6 +14,7 @@ from services.dispatch.plans.routes import router as plans_router
 from services.dispatch.relay import labels
 from services.dispatch.relay import routes as relay
 from services.dispatch.rescues import routes as rescues
+from services.dispatch.report.routes import router as report_router
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.trips import following
 from services.dispatch.trips.routes import router as trips_router
@@ -40,7 +41,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             labels.router,
             relay.breach_router,
             rescues.rescue_router,
-            rescues.incident_router,
+            report_router,
         ],
         background=[keep_marks, following.running],
         words=["services.contracts", "services.dispatch"],

@@ -1,1 +1,1 @@
-"""What becomes of the work of a person who is suspended, and what an incident's deliveries came to."""
+"""Goods in the hands of somebody who may not carry them on: where they stand, who takes them over."""

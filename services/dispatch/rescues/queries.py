@@ -1,4 +1,4 @@
-"""SQL of rescues, suspensions and the report of an incident."""
+"""SQL of rescues and suspensions."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -83,35 +83,6 @@ LIST = text("""
       AND (CAST(:after AS uuid) IS NULL OR rescue_id > :after)
     ORDER BY rescue_id LIMIT :limit
 """)
-REPORT = text("""
-    WITH carried AS (
-        SELECT load_id, grams, delivered_at, touched_at FROM loads
-        WHERE incident_id = :incident_id AND withdrawn_at IS NULL
-    ), handed AS (
-        SELECT leg, count(DISTINCT load_unit_id) AS units
-        FROM carried JOIN load_units USING (load_id) JOIN hand_overs USING (load_unit_id)
-        GROUP BY leg
-    ), driven AS (
-        SELECT count(*) AS trips, coalesce(sum(metres), 0) AS metres FROM trips
-        WHERE incident_id = :incident_id AND status IN ('planned', 'departed', 'stranded')
-    ), suspended AS (
-        SELECT count(DISTINCT person_id) AS people, coalesce(sum(reassigned), 0) AS reassigned
-        FROM suspensions WHERE incident_id = :incident_id
-    )
-    SELECT (SELECT count(*) FROM carried JOIN load_units USING (load_id)) AS load_units,
-           (SELECT count(*) FROM carried JOIN portions USING (load_id)) AS portions,
-           (SELECT count(*) FROM carried JOIN portions USING (load_id)
-            WHERE portions.delivered_at IS NOT NULL) AS delivered,
-           driven.trips, driven.metres,
-           (SELECT coalesce(sum(grams), 0) FROM carried WHERE touched_at IS NOT NULL) AS grams,
-           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 1) AS leg1,
-           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 2) AS leg2,
-           (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 3) AS leg3,
-           (SELECT count(*) FROM breaches WHERE incident_id = :incident_id) AS breaches,
-           suspended.people AS suspended, suspended.reassigned,
-           (SELECT count(*) FROM rescues WHERE incident_id = :incident_id) AS rescued
-    FROM driven, suspended
-""")
 
 
 async def find_held(session: AsyncSession, person_ids: Iterable[UUID]) -> set[tuple[UUID, UUID]]:
@@ -168,8 +139,3 @@ async def list_rescues(
     """Return a page of the rescues of zones, one more than the limit."""
     given = {"zone_ids": list(zone_ids), "incident_id": incident_id, "limit": limit + 1, "after": after}
     return list(await session.execute(LIST, given))
-
-
-async def count_deliveries(session: AsyncSession, incident_id: UUID) -> Row[Any]:
-    """Return what an incident's deliveries came to so far."""
-    return (await session.execute(REPORT, {"incident_id": incident_id})).one()

@@ -1,0 +1,1 @@
+"""What an incident's deliveries came to: composed above all nouns, for none knows all of it."""
