@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.catalog import ZoneSupplied
 from services.contracts.orders import (
     AreaStated,
+    GroupDecided,
     OrderCancelled,
     OrderConfirmed,
     OrderRefused,
@@ -70,6 +71,13 @@ async def on_order_confirmed(
     await loads_application.make_loads(session, arrivals, now)
 
 
+async def on_group_decided(
+    session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]], now: datetime
+) -> None:
+    """Know how many parts make a group's manifest complete, and by which rule it is split at the gate."""
+    await loads_application.decide_groups(session, arrivals, now)
+
+
 async def on_order_ended(
     session: AsyncSession,
     arrivals: Sequence[Arrived[OrderCancelled] | Arrived[OrderRefused]],
@@ -116,6 +124,7 @@ HANDLERS: Handlers = {
     ZoneSupplied: on_zone_supplied,
     SlotClosed: on_slot_closed,
     OrderConfirmed: on_order_confirmed,
+    GroupDecided: on_group_decided,
     OrderCancelled: on_order_ended,
     OrderRefused: on_order_ended,
     PersonCleared: on_person_cleared,

@@ -3,9 +3,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.contracts.orders import Form
 from services.dispatch.loads import domain
-from services.dispatch.loads.domain import UnitKind
 from services.dispatch.loads.marks import Marks
 from services.kit.ids import new_id
 from tests.dispatch.builders import make_line
@@ -68,11 +66,6 @@ def test_a_wave_is_complete_when_the_closing_has_said_so_many() -> None:
     assert not domain.is_complete(expected=3, confirmed=2)
     assert domain.is_complete(expected=3, confirmed=3)
     assert domain.is_complete(expected=0, confirmed=0)
-
-
-def test_bags_are_the_households_and_crates_are_bulk() -> None:
-    assert domain.unit_kind(Form.BAGGED) is UnitKind.HOUSEHOLD_BAG
-    assert domain.unit_kind(Form.BULK) is UnitKind.CRATE
 
 
 def test_a_label_is_its_units_alone() -> None:

@@ -7,10 +7,17 @@ from uuid import UUID
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderRefused, SlotClosed, ZoneOpened
+from services.contracts.orders import (
+    Form,
+    GroupDecided,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderRefused,
+    SlotClosed,
+    ZoneOpened,
+)
 from services.contracts.values import GivenLine
-from services.dispatch.fleet import queries as fleet_queries
-from services.dispatch.loads import domain, queries
+from services.dispatch.loads import contents, domain, manifests, queries
 from services.kit.event import Arrived
 from services.kit.ids import new_id
 
@@ -32,38 +39,50 @@ async def make_loads(
 ) -> None:
     """Make a load for each outlet of each order, with its units and the household's portion.
 
-    An order whose end has come first makes withdrawn loads; one that is told again makes none.
+    An order whose end has come first makes withdrawn loads; one that is told again makes none. What travels
+    in bulk waits in its group's manifest.
     """
     news = await queries.confirm_orders(
         session, {each.event.order_id: (each.event.slot_id, each.sequence) for each in arrivals}
     )
-    bag_g = (await fleet_queries.get_policy(session, now)).bag_g
-    loads: list[dict[str, object]] = []
-    units: list[dict[str, object]] = []
-    portions: list[dict[str, object]] = []
-    for arrived in (each for each in arrivals if each.event.order_id in news):
+    fresh = [each for each in arrivals if each.event.order_id in news]
+    packing = await queries.get_packing(session, now)
+    in_bulk = await manifests.note_parts(
+        session, [each for each in fresh if _is_in_bulk(each.event)], packing, now
+    )
+    loads: list[contents.Row] = []
+    units: list[contents.Row] = []
+    portions: list[contents.Row] = []
+    for arrived in (each for each in fresh if not _is_in_bulk(each.event)):
         order = arrived.event
         for outlet_id, lines in domain.split_by_outlet(order.lines).items():
-            packed = _pack(order, lines, bag_g=bag_g)
             load_id = new_id()
-            loads.append(
-                {
-                    **_load_of(order, outlet_id, packed),
-                    "load_id": load_id,
-                    "confirmed_at": arrived.recorded_at,
-                    "withdrawn_at": now if news[order.order_id] else None,
-                }
+            portion = contents.portion_row(
+                load_id=load_id,
+                order_id=order.order_id,
+                household_id=order.household_id,
+                building_id=order.building_id,
             )
-            portion = _portion_of(order, load_id)
+            bags = contents.bag_rows(portion, lines, bag_g=packing.bag_g)
+            withdrawn_at = now if news[order.order_id] else None
+            load = _load_of(arrived, outlet_id, lines, pieces=len(bags))
+            loads.append({**load, "load_id": load_id, "withdrawn_at": withdrawn_at})
             portions.append(portion)
-            units.extend({**unit, "load_id": load_id, "portion_id": portion["portion_id"]} for unit in packed)
+            units.extend(bags)
     made = await queries.insert_loads(session, loads)
     await queries.insert_contents(
         session,
         [unit for unit in units if unit["load_id"] in made],
         [portion for portion in portions if portion["load_id"] in made],
     )
-    MADE.inc(len(made))
+    MADE.inc(len(made) + len(in_bulk))
+
+
+async def decide_groups(
+    session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]], now: datetime
+) -> None:
+    """Know what groups got; the loads of those that travel in bulk are made when all their parts are here."""
+    MADE.inc(len(await manifests.hear_words(session, arrivals, now)))
 
 
 async def end_orders(
@@ -76,48 +95,24 @@ async def end_orders(
     return await queries.withdraw(session, ended, now) if ended else []
 
 
-def _pack(order: OrderConfirmed, lines: Sequence[GivenLine], *, bag_g: int) -> list[dict[str, object]]:
-    return [
-        {
-            "load_unit_id": new_id(),
-            "number": number,
-            "kind": domain.unit_kind(order.form),
-            "grams": bag.grams,
-            "lines": [
-                {
-                    "line": line.line,
-                    "product_id": line.product_id,
-                    "name": line.name,
-                    "quantity": line.quantity,
-                    "grams": line.grams,
-                }
-                for line in bag.lines
-            ],
-        }
-        for number, bag in enumerate(domain.pack(lines, bag_g=bag_g), start=1)
-    ]
+def _is_in_bulk(order: OrderConfirmed) -> bool:
+    # In bulk means together with others: what belongs to no group can only be bagged.
+    return order.form is Form.BULK and order.group_id is not None
 
 
-def _portion_of(order: OrderConfirmed, load_id: UUID) -> dict[str, object]:
-    return {
-        "portion_id": new_id(),
-        "load_id": load_id,
-        "order_id": order.order_id,
-        "household_id": order.household_id,
-        "building_id": order.building_id,
-    }
-
-
-def _load_of(order: OrderConfirmed, outlet_id: UUID, units: Sequence[dict[str, object]]) -> dict[str, object]:
-    places = order.model_dump(
+def _load_of(
+    arrived: Arrived[OrderConfirmed], outlet_id: UUID, lines: Sequence[GivenLine], *, pieces: int
+) -> contents.Row:
+    places = arrived.event.model_dump(
         include={
             "order_id", "incident_id", "zone_id", "slot_id", "community_id", "building_id", "household_id",
-            "form",
         }
     )  # fmt: skip
     return {
         **places,
         "outlet_id": outlet_id,
-        "grams": sum(line.grams * line.quantity for line in order.lines if line.outlet_id == outlet_id),
-        "pieces": len(units),
+        "form": Form.BAGGED,
+        "grams": sum(line.grams * line.quantity for line in lines),
+        "pieces": pieces,
+        "confirmed_at": arrived.recorded_at,
     }

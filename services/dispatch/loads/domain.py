@@ -7,7 +7,6 @@ from enum import StrEnum
 from itertools import chain
 from uuid import UUID
 
-from services.contracts.orders import Form
 from services.contracts.values import GivenLine
 
 
@@ -22,18 +21,32 @@ class UnitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitLine:
-    """So many sale units of a product in a load unit; `grams` is the mass of one."""
+    """So many sale units of an offer in a load unit; `grams` is the mass of one.
+
+    `line` is the order's in a household's bag; what a crate holds is numbered by its load's offers.
+    """
 
     line: int
     product_id: UUID
+    offer_id: UUID
     name: str
     quantity: int
     grams: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """The dated limits of what is packed: a bag and a crate in grams, a bulk load in both of its measures."""
+
+    bag_g: int
+    crate_g: int
+    bulk_load_g: int
+    bulk_households: int
+
+
 @dataclass(slots=True)
 class Unit:
-    """A bag being filled."""
+    """A bag or a crate being filled."""
 
     lines: list[UnitLine] = field(default_factory=list)
 
@@ -51,7 +64,7 @@ def split_by_outlet(lines: Iterable[GivenLine]) -> dict[UUID, list[GivenLine]]:
     return dict(by_outlet)
 
 
-def pack(lines: Sequence[GivenLine], *, bag_g: int) -> list[Unit]:
+def pack(lines: Sequence[GivenLine | UnitLine], *, bag_g: int) -> list[Unit]:
     """Fill bags of at most `bag_g` grams, heaviest units first; what is heavier alone has a bag of its own.
 
     Every sale unit is in exactly one bag, and the same lines always make the same bags.
@@ -61,6 +74,7 @@ def pack(lines: Sequence[GivenLine], *, bag_g: int) -> list[Unit]:
         wanted = UnitLine(
             line=line.line,
             product_id=line.product_id,
+            offer_id=line.offer_id,
             name=line.name,
             quantity=line.quantity,
             grams=line.grams,
@@ -74,19 +88,14 @@ def pack(lines: Sequence[GivenLine], *, bag_g: int) -> list[Unit]:
     return bags
 
 
-def unit_kind(form: Form) -> UnitKind:
-    """Return what a form of delivery travels in."""
-    return UnitKind.HOUSEHOLD_BAG if form is Form.BAGGED else UnitKind.CRATE
-
-
 def is_complete(*, expected: int | None, confirmed: int) -> bool:
     """Say whether every order of a wave is there: the closing has said how many, and so many are."""
     return expected is not None and confirmed >= expected
 
 
-def area_path(zone_path: Iterable[UUID], *ids: UUID) -> tuple[UUID, ...]:
+def area_path(zone_path: Iterable[UUID], *ids: UUID | None) -> tuple[UUID, ...]:
     """Return everything of the tree that a load lies in, known from its zone and from itself."""
-    return tuple(dict.fromkeys(chain(zone_path, ids)))
+    return tuple(dict.fromkeys(chain(zone_path, (each for each in ids if each))))
 
 
 def _put(bag: Unit, line: UnitLine, quantity: int, *, bag_g: int) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from services.contracts.orders import SlotClosed, ZoneOpened
+from services.dispatch.loads.domain import Packing
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow, PortionRow
 from services.dispatch.rows import to_json
 from services.kit.event import Arrived
@@ -57,14 +58,17 @@ END = text("""
     RETURNING order_id, ended_sequence > confirmed_sequence AS is_ended
 """)
 INSERT_LOADS = text("""
-    INSERT INTO loads (load_id, order_id, outlet_id, incident_id, zone_id, slot_id, community_id, building_id,
-                       household_id, form, grams, pieces, confirmed_at, withdrawn_at)
-    SELECT * FROM jsonb_to_recordset(CAST(:loads AS jsonb)) AS row (
-        load_id uuid, order_id uuid, outlet_id uuid, incident_id uuid, zone_id uuid, slot_id uuid,
-        community_id uuid, building_id uuid, household_id uuid, form text, grams bigint, pieces integer,
-        confirmed_at timestamptz, withdrawn_at timestamptz
+    INSERT INTO loads (load_id, order_id, group_id, number, outlet_id, incident_id, zone_id, slot_id,
+                       community_id, building_id, household_id, form, grams, pieces, confirmed_at,
+                       withdrawn_at)
+    SELECT load_id, order_id, group_id, coalesce(number, 1), outlet_id, incident_id, zone_id, slot_id,
+           community_id, building_id, household_id, form, grams, pieces, confirmed_at, withdrawn_at
+    FROM jsonb_to_recordset(CAST(:loads AS jsonb)) AS row (
+        load_id uuid, order_id uuid, group_id uuid, number integer, outlet_id uuid, incident_id uuid,
+        zone_id uuid, slot_id uuid, community_id uuid, building_id uuid, household_id uuid, form text,
+        grams bigint, pieces integer, confirmed_at timestamptz, withdrawn_at timestamptz
     )
-    ON CONFLICT (order_id, outlet_id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING load_id
 """)
 INSERT_UNITS = text("""
@@ -89,12 +93,19 @@ WITHDRAW = text("""
     UPDATE loads SET withdrawn_at = :now FROM ended WHERE loads.load_id = ended.load_id
     RETURNING loads.load_id
 """)
+# An order whose group is not packed yet is not there to be carried.
 FIND_WAVES = text("""
     SELECT waves.*, (
         SELECT count(*) FROM carried_orders
+        LEFT JOIN manifest_parts USING (order_id) LEFT JOIN manifests USING (group_id)
         WHERE carried_orders.slot_id = waves.slot_id AND confirmed_sequence > ended_sequence
+          AND (manifests.group_id IS NULL OR packed_at IS NOT NULL)
     ) AS confirmed
     FROM waves WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
+""")
+FIND_PACKING = text("""
+    SELECT bag_g, crate_g, bulk_load_g, bulk_households FROM capacity_policies
+    WHERE valid_from <= :now ORDER BY valid_from DESC LIMIT 1
 """)
 COUNT_WRONG_PINS = text("""
     SELECT portion_id, count(*) AS tries FROM wrong_pins
@@ -178,8 +189,14 @@ async def withdraw(session: AsyncSession, order_ids: Sequence[UUID], now: dateti
     return list((await session.execute(WITHDRAW, given)).scalars())
 
 
+async def get_packing(session: AsyncSession, now: datetime) -> Packing:
+    """Return the limits that hold now; the first of them came with the tables."""
+    row = (await session.execute(FIND_PACKING, {"now": now})).one()
+    return Packing(**row._mapping)  # noqa: SLF001 - a row's public face
+
+
 async def find_waves(session: AsyncSession, slot_ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
-    """Return the waves of these slots, each with how many confirmed orders of it are there."""
+    """Return the waves of these slots, each with how many of its confirmed orders can be carried."""
     rows = await session.execute(FIND_WAVES, {"slot_ids": sorted(set(slot_ids))})
     return {row.slot_id: row for row in rows}
 

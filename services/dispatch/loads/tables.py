@@ -17,20 +17,25 @@ def moment() -> Any:
 
 
 class LoadRow(Row, table=True):
-    """What one outlet packs for one order; the moments are when the last of its units passed a leg."""
+    """What one outlet sends to one door, or in bulk to several of a group, by number.
+
+    The moments are when the last of its units passed a leg; `split_at` and `split_by` are of a load in bulk.
+    """
 
     __tablename__ = "loads"
 
     load_id: UUID = Field(primary_key=True)
     sequence: int
-    order_id: UUID
+    order_id: UUID | None
+    group_id: UUID | None
+    number: int
     outlet_id: UUID
     incident_id: UUID
     zone_id: UUID
     slot_id: UUID
     community_id: UUID
-    building_id: UUID
-    household_id: UUID
+    building_id: UUID | None
+    household_id: UUID | None
     form: str
     grams: int
     pieces: int
@@ -38,6 +43,8 @@ class LoadRow(Row, table=True):
     touched_at: datetime | None = moment()
     picked_up_at: datetime | None = moment()
     at_gate_at: datetime | None = moment()
+    split_at: datetime | None = moment()
+    split_by: UUID | None = None
     delivered_at: datetime | None = moment()
     withdrawn_at: datetime | None = moment()
     leg: int

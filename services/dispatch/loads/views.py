@@ -11,10 +11,14 @@ from services.dispatch.loads.tables import LoadRow, LoadUnitRow
 
 
 class UnitLineView(BaseModel):
-    """So many sale units of a product; `grams` is the mass of one."""
+    """So many sale units of an offer; `grams` is the mass of one.
+
+    `line` is the order's in a household's bag; what a crate holds is numbered by its load's offers.
+    """
 
     line: int
     product_id: UUID
+    offer_id: UUID
     name: str
     quantity: int
     grams: int
@@ -37,16 +41,21 @@ class LoadUnitView(BaseModel):
 
 
 class LoadView(BaseModel):
-    """What one outlet packs for one order, and which leg all of it has passed (0: none, 3: delivered)."""
+    """What one outlet sends to one door, or in bulk (then it is of a group, by number) to a community.
+
+    `leg` is the one that all of it has passed (0: none, 3: delivered).
+    """
 
     load_id: UUID
-    order_id: UUID
+    order_id: UUID | None
+    group_id: UUID | None
+    number: int
     outlet_id: UUID
     incident_id: UUID
     zone_id: UUID
     slot_id: UUID
     community_id: UUID
-    building_id: UUID
+    building_id: UUID | None
     form: str
     grams: int
     pieces: int
@@ -55,6 +64,7 @@ class LoadView(BaseModel):
     touched_at: datetime | None
     picked_up_at: datetime | None
     at_gate_at: datetime | None
+    split_at: datetime | None
     delivered_at: datetime | None
     withdrawn_at: datetime | None
     units: list[LoadUnitView]
@@ -62,7 +72,7 @@ class LoadView(BaseModel):
     @classmethod
     def of(cls, load: LoadRow, units: Sequence[LoadUnitRow]) -> "LoadView":
         """Return a load as it is told; the household behind it is not."""
-        known = load.model_dump(exclude={"sequence", "household_id"})
+        known = load.model_dump(exclude={"sequence", "household_id", "split_by"})
         return cls(**known, units=[LoadUnitView.of(unit) for unit in units])
 
 

@@ -129,7 +129,7 @@ async def get_load(session: Session, now: Now, caller: Caller, load_id: UUID) ->
     units = (await loads_queries.find_units(session, [load_id])).get(load_id, [])
     held = await _holders(session, load_id)
     return HeldLoadView(
-        **load.model_dump(exclude={"sequence", "household_id"}),
+        **load.model_dump(exclude={"sequence", "household_id", "split_by"}),
         units=[_held(unit, held.get(unit.load_unit_id)) for unit in units],
     )
 

@@ -295,6 +295,7 @@ LOADS: tuple[str, ...] = (
         picked_up_at timestamptz,
         at_gate_at timestamptz,
         split_at timestamptz,
+        split_by uuid,
         delivered_at timestamptz,
         withdrawn_at timestamptz,
         leg smallint NOT NULL GENERATED ALWAYS AS (
@@ -306,7 +307,8 @@ LOADS: tuple[str, ...] = (
         CHECK ((form = 'bagged') = (order_id IS NOT NULL)),
         CHECK ((form = 'bagged') = (building_id IS NOT NULL AND household_id IS NOT NULL)),
         CHECK ((form = 'bulk') = (group_id IS NOT NULL)),
-        CHECK (form = 'bulk' OR split_at IS NULL)
+        CHECK (form = 'bulk' OR split_at IS NULL),
+        CHECK ((split_at IS NULL) = (split_by IS NULL))
     )
     """,
     "CREATE INDEX loads_by_slot ON loads (slot_id)",
