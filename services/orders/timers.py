@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.timers import Timer
 from services.orders.groups import application as groups
-from services.orders.intake import deciding
+from services.orders.groups import closing
+from services.orders.intake import deciding, winding_up
 from services.orders.register import duties
 from services.orders.zones import application as zones
 
@@ -26,5 +27,7 @@ TIMERS: tuple[Timer, ...] = (
     Timer(name="decisions_overdue", every=1.0, run=deciding.refuse_overdue),
     Timer(name="groups_end", every=1.0, run=groups.end_due),
     Timer(name="groups_overdue", every=1.0, run=groups.refuse_overdue),
+    Timer(name="zones_wind_up", every=1.0, run=winding_up.refuse_undecided),
+    Timer(name="zones_end_groups", every=1.0, run=closing.refuse_undecided),
     Timer(name="slots_close", every=1.0, run=deciding.close_slots),
 )

@@ -21,11 +21,11 @@ P, C, R, X, F = (
 
 # Rows: statuses; columns: the turns in their written order; None must raise.
 GRID = {
-    P: (C, R, R, R, X, None),
-    C: (None, None, None, C, X, F),
-    R: (R, R, None, R, None, None),
-    X: (X, X, None, X, None, X),
-    F: (None, None, None, F, None, None),
+    P: (C, R, R, R, X, None, R),
+    C: (None, None, None, C, X, F, C),
+    R: (R, R, None, R, None, None, R),
+    X: (X, X, None, X, None, X, X),
+    F: (None, None, None, F, None, None, F),
 }
 
 

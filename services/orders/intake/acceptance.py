@@ -66,6 +66,8 @@ TAKE_QUOTAS = text("""
 SLOTS = """
     SELECT slot.slot_id, slot.zone_id, slot.incident_id, slot.cut_off_at, slot.capacity, slot.taken,
            slot.status = 'open' AND zone.status = 'open' AS is_open,
+           -- Whoever waited for the slot sees what became of it, but not yet of its zone.
+           zone.status = 'closed' OR slot.status = 'closed' AND slot.told_at IS NULL AS is_zone_closed,
            ARRAY(SELECT community_id FROM zone_communities WHERE zone_id = slot.zone_id) AS community_ids
     FROM slots AS slot JOIN zones AS zone USING (zone_id)
 """
@@ -260,4 +262,5 @@ def _slot_of(row: Row[Any], rules: Mapping[UUID, Rule]) -> Slot:
         capacity=row.capacity,
         taken=row.taken,
         is_open=row.is_open,
+        is_zone_closed=row.is_zone_closed,
     )

@@ -96,6 +96,7 @@ class Slot:
     capacity: int | None
     taken: int
     is_open: bool
+    is_zone_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,9 @@ def _judge(order: NewOrder, facts: Facts) -> Accepted | Rejected:
     # A slot of another zone is answered like one that does not exist: no oracle for what is sealed.
     if slot is None or home.community_id not in slot.community_ids:
         return Rejected(order, (Fault("/slot_id", "orders.slot_unknown"),))
+    # For good: what else is wrong with the order, nobody can mend it here.
+    if slot.is_zone_closed:
+        return Rejected(order, (Fault("/slot_id", "orders.zone_closed"),))
 
     quota = facts.quotas.get(slot.rule.key_of(order.household_id)) if slot.rule else None
     faults = tuple(

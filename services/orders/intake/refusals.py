@@ -13,6 +13,7 @@ TITLES: Final[Mapping[str, str]] = {
     "orders.household_unknown": "No such household is in the register",
     "orders.slot_unknown": "The household's zone has no such slot",
     "orders.channels_closed": "The zone takes no orders now",
+    "orders.zone_closed": "The zone is closed and takes no more orders",
     "orders.slot_closed": "The slot's cut-off has passed",
     "orders.slot_full": "The slot is full",
     "orders.quota_exceeded": "The household's quota does not allow so much",
