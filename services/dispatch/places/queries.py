@@ -24,16 +24,22 @@ OPEN = text("""
     ORDER BY zone_id
     ON CONFLICT (zone_id) DO UPDATE SET
         incident_id = excluded.incident_id, opened_sequence = excluded.opened_sequence,
-        title = excluded.title, zone_class = excluded.zone_class, path = excluded.path
+        title = excluded.title, path = excluded.path,
+        -- A class that the zone's closing has stated since then is the one in force.
+        zone_class = CASE WHEN zones.closed_sequence > excluded.opened_sequence
+            THEN coalesce(zones.zone_class, excluded.zone_class) ELSE excluded.zone_class END
     WHERE zones.opened_sequence < excluded.opened_sequence
     RETURNING zone_id
 """)
 CLOSE = text("""
-    INSERT INTO zones (zone_id, incident_id, closed_sequence)
+    INSERT INTO zones (zone_id, incident_id, closed_sequence, zone_class)
     SELECT * FROM unnest(
-        CAST(:zone_ids AS uuid[]), CAST(:incident_ids AS uuid[]), CAST(:sequences AS bigint[])
+        CAST(:zone_ids AS uuid[]), CAST(:incident_ids AS uuid[]), CAST(:sequences AS bigint[]),
+        CAST(:classes AS text[])
     ) AS row (zone_id) ORDER BY zone_id
-    ON CONFLICT (zone_id) DO UPDATE SET closed_sequence = excluded.closed_sequence
+    ON CONFLICT (zone_id) DO UPDATE SET
+        closed_sequence = excluded.closed_sequence,
+        zone_class = coalesce(excluded.zone_class, zones.zone_class)
     WHERE zones.closed_sequence < excluded.closed_sequence
 """)
 SAVE_COMMUNITIES = text("""
@@ -149,11 +155,16 @@ async def open_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpene
 
 
 async def close_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneClosed]]) -> None:
-    """Note that zones are closed, each at the sequence of that word."""
+    """Note that zones are closed, each at the sequence of that word.
+
+    What is still carried is judged by the class that the closing has stated; where the regime was lifted, by
+    the zone's own as before: the stricter is the safe side.
+    """
     given = {
         "zone_ids": [arrived.event.zone_id for arrived in arrivals],
         "incident_ids": [arrived.event.incident_id for arrived in arrivals],
         "sequences": [arrived.sequence for arrived in arrivals],
+        "classes": [arrived.event.zone_class for arrived in arrivals],
     }
     await session.execute(CLOSE, given)
 
