@@ -10,7 +10,7 @@ from services.contracts.dispatch import PortionDelivered, SlotCapacityStated
 from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
-from services.orders.groups import application as groups
+from services.orders.groups import sharing_out
 from services.orders.intake import deciding
 from services.orders.register import application as register
 from services.orders.zones import application as zones
@@ -73,14 +73,14 @@ async def on_hold_overdue(
     # A reservation is an order's or a group's; each finds its own.
     reservation_ids = [arrived.event.reservation_id for arrived in arrivals]
     await deciding.restate(session, reservation_ids)
-    await groups.restate(session, reservation_ids)
+    await sharing_out.restate(session, reservation_ids)
 
 
 async def on_group_granted(
     session: AsyncSession, arrivals: Sequence[Arrived[GroupGranted]], now: datetime
 ) -> None:
     """Share among its households what a group gets."""
-    await groups.share_out(session, arrivals, now)
+    await sharing_out.share_out(session, arrivals, now)
 
 
 async def on_portion_delivered(

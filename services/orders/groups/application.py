@@ -1,6 +1,6 @@
 """What groups can be asked. Callers own the transaction; a group is always locked before its parts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -11,18 +11,16 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts import sharing
-from services.contracts.catalog import GroupGranted
-from services.contracts.orders import GroupLocked
-from services.contracts.values import GivenLine, Grant, LineFailure, TallyLine
-from services.kit import correlation, outbox
+from services.contracts.orders import Form, GroupLocked
+from services.contracts.values import TallyLine
+from services.kit import outbox
 from services.kit.errors import Conflict, Fault, Rejected
-from services.kit.event import Arrived
 from services.kit.ids import new_id
-from services.orders.groups import closing, domain, pricing, queries
-from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus, PartLine
+from services.orders.groups import domain, pricing, queries
+from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus
 from services.orders.groups.tables import GroupOrderRow
 from services.orders.intake import acceptance, deciding, ledger
-from services.orders.intake.life import Order, OrderStatus, Turn
+from services.orders.intake.life import Turn
 
 log = structlog.get_logger()
 
@@ -37,13 +35,6 @@ REASONS: Mapping[Ending, str] = {
 }
 
 
-class UnknownGroup(Exception):
-    """Somebody speaks of a group that never locked; a person has to look."""
-
-    def __init__(self, *, group_id: UUID) -> None:
-        super().__init__(str(group_id))
-
-
 class GroupRejected(Rejected):
     """The group cannot be as its leader wants it."""
 
@@ -56,7 +47,6 @@ class GroupRejected(Rejected):
 TITLES: Mapping[str, str] = {
     "orders.slot_unknown": "The community's zone has no such slot",
     "orders.channels_closed": "The zone takes no orders now",
-    "orders.zone_closed": "The zone is closed and takes no more orders",
     "orders.cut_off_out_of_range": "The cut-off lies in the past or not before the slot's",
 }
 
@@ -82,6 +72,7 @@ class NewGroup:
     cut_off_at: datetime
     below_minimum: BelowMinimum
     extend_to: datetime | None
+    form: Form
 
 
 async def open_group(session: AsyncSession, wanted: NewGroup, now: datetime) -> UUID:
@@ -89,8 +80,6 @@ async def open_group(session: AsyncSession, wanted: NewGroup, now: datetime) -> 
     slot = await queries.find_slot(session, wanted.slot_id, community_id=wanted.community_id)
     if slot is None or not slot.is_of_community:
         raise GroupRejected([Fault("/slot_id", "orders.slot_unknown")])
-    if await closing.is_zone_closed(session, slot.zone_id):
-        raise GroupRejected([Fault("/slot_id", "orders.zone_closed")])
     faults = [] if slot.is_open else [Fault("/slot_id", "orders.channels_closed")]
     faults += domain.find_cut_off_faults(
         wanted.cut_off_at, extend_to=wanted.extend_to, after=now, before=slot.cut_off_at
@@ -111,6 +100,7 @@ async def open_group(session: AsyncSession, wanted: NewGroup, now: datetime) -> 
             "cut_off_at": wanted.cut_off_at,
             "below_minimum": wanted.below_minimum,
             "extend_to": wanted.extend_to,
+            "form": wanted.form,
             "opened_at": now,
         },
     )
@@ -173,26 +163,6 @@ async def refuse_overdue(session: AsyncSession, now: datetime) -> int:
     return len(groups)
 
 
-async def share_out(session: AsyncSession, arrivals: Sequence[Arrived[GroupGranted]], now: datetime) -> None:
-    """Share what was granted among the parts; what comes after the clock is given back line by line."""
-    groups = await queries.lock_groups(session, [arrived.event.reservation_id for arrived in arrivals])
-    for arrived in arrivals:
-        group = groups.get(arrived.event.reservation_id)
-        if group is None or group.seed is None:
-            raise UnknownGroup(group_id=arrived.event.reservation_id)
-        if group.status == GroupStatus.DECIDED or group.grants is not None:
-            continue
-        parts = await ledger.lock_parts(session, group.group_id)
-        # All that is said about the parts answers the same word of catalog's.
-        with correlation.bind({str(part.order_id): arrived.correlation_id for part in parts}):
-            await _share(session, group, parts, arrived.event.grants, now)
-
-
-async def restate(session: AsyncSession, group_ids: Iterable[UUID]) -> None:
-    """Say again what was decided about the goods of groups; what is undecided is left to its clock."""
-    await deciding.restate(session, await queries.list_given_parts(session, group_ids))
-
-
 async def _lock(
     session: AsyncSession,
     group: GroupOrderRow,
@@ -238,47 +208,3 @@ async def _refuse(  # noqa: PLR0913 - who, why and when
     parts = await ledger.lock_parts(session, group.group_id)
     refused = [part.after(turn, refusals=part.failing(code)) for part in parts]
     await deciding.settle(session, {part.order_id: part for part in parts}, refused, now)
-
-
-async def _share(
-    session: AsyncSession,
-    group: GroupOrderRow,
-    parts: Sequence[Order],
-    grants: Sequence[Grant],
-    now: datetime,
-) -> None:
-    assert group.seed is not None  # noqa: S101 - asked before
-    lines = [
-        PartLine(
-            order_id=part.order_id,
-            household_id=part.household_id,
-            line=line.line,
-            product_id=line.product_id,
-            quantity=line.quantity,
-        )
-        for part in parts
-        for line in part.lines
-    ]
-    seen = {(part.order_id, line.line): line.seen_price_fen for part in parts for line in part.lines}
-    shares, given = pricing.share_out(lines, grants, seen=seen, seed=group.seed)
-    if group.status == GroupStatus.REFUSED:
-        # The clock was faster: each part says which of the group's goods it lets go.
-        await queries.end(session, group.group_id, GroupStatus.REFUSED, grants=grants)
-        await deciding.let_go(session, [(part, given[part.order_id]) for part in parts], now)
-        return
-    await queries.end(session, group.group_id, GroupStatus.DECIDED, grants=grants)
-    failures = {
-        order_id: pricing.failures_of(of_order, grants, seen=seen) for order_id, of_order in shares.items()
-    }
-    decided = [_decide(part, failures[part.order_id], given[part.order_id]) for part in parts]
-    await deciding.settle(session, {part.order_id: part for part in parts}, decided, now)
-    log.info("group.shared", group_id=str(group.group_id), parts=len(parts), without=_count_refused(decided))
-
-
-def _decide(part: Order, failures: Sequence[LineFailure], given: Sequence[GivenLine]) -> Order:
-    turn = Turn.STOCK_RESERVED if given else Turn.STOCK_REFUSED
-    return part.after(turn, given=given, refusals=failures)
-
-
-def _count_refused(parts: Iterable[Order]) -> int:
-    return sum(part.status is OrderStatus.REFUSED for part in parts)

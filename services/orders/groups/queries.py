@@ -21,9 +21,9 @@ GRANTS = TypeAdapter(tuple[Grant, ...])
 
 INSERT = text("""
     INSERT INTO group_orders (group_id, leader, community_id, zone_id, incident_id, slot_id, minimum,
-                              cut_off_at, below_minimum, extend_to, status, opened_at)
+                              cut_off_at, below_minimum, extend_to, form, status, opened_at)
     VALUES (:group_id, :leader, :community_id, :zone_id, :incident_id, :slot_id, :minimum, :cut_off_at,
-            :below_minimum, :extend_to, 'open', :opened_at)
+            :below_minimum, :extend_to, :form, 'open', :opened_at)
 """)
 # Shared: the slot is not closed before the group stands in it; orders of others are not held up for long.
 LOCK_SLOT = text("""
@@ -66,6 +66,15 @@ END = text("""
 PUT_OFF = text("""
     UPDATE group_orders SET decide_by = :until, is_delayed = true
     WHERE group_id = ANY(CAST(:group_ids AS uuid[]))
+""")
+NUMBER = text("""
+    UPDATE group_orders SET sequence = sequence + 1 WHERE group_id = ANY(CAST(:group_ids AS uuid[]))
+    RETURNING group_id, sequence
+""")
+COUNT_CONFIRMED = text("""
+    SELECT group_id, count(*) AS parts FROM orders
+    WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND status IN ('confirmed', 'fulfilled', 'lost')
+    GROUP BY group_id
 """)
 LIST_GIVEN_PARTS = text("""
     SELECT order_id FROM orders WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND given <> '[]'
@@ -201,6 +210,18 @@ async def end(
 async def put_off(session: AsyncSession, groups: Sequence[GroupOrderRow], *, until: datetime) -> None:
     """Give groups more time for their decision, and let them show that they wait."""
     await session.execute(PUT_OFF, {"group_ids": [group.group_id for group in groups], "until": until})
+
+
+async def number(session: AsyncSession, group_ids: Iterable[UUID]) -> Mapping[UUID, int]:
+    """Return the sequences of the next events of locked groups."""
+    numbered = await session.execute(NUMBER, {"group_ids": list(group_ids)})
+    return {row.group_id: row.sequence for row in numbered}
+
+
+async def count_confirmed(session: AsyncSession, group_ids: Iterable[UUID]) -> Mapping[UUID, int]:
+    """Return how many parts of each group were confirmed; one without any is left out."""
+    found = await session.execute(COUNT_CONFIRMED, {"group_ids": list(group_ids)})
+    return {row.group_id: row.parts for row in found}
 
 
 async def list_given_parts(session: AsyncSession, group_ids: Iterable[UUID]) -> Sequence[UUID]:

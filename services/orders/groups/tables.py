@@ -26,6 +26,7 @@ class GroupOrderRow(Row, table=True):
     below_minimum: str
     extend_to: datetime | None = Field(sa_type=DateTime(timezone=True))
     was_extended: bool
+    form: str
     status: str
     opened_at: datetime = Field(sa_type=DateTime(timezone=True))
     locked_at: datetime | None = Field(sa_type=DateTime(timezone=True))

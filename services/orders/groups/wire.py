@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
+from services.contracts.orders import Form
 from services.contracts.values import TallyLine
 from services.kit.http.moments import Moment
 from services.orders.groups.domain import BelowMinimum, GroupStatus
@@ -15,7 +16,10 @@ from services.orders.intake.wire import Body, Lines
 
 
 class OpenGroup(Body):
-    """A group for a community; `extend_to` is stated with `extend`, and only then."""
+    """A group for a community; `extend_to` is stated with `extend`, and only then.
+
+    Its goods come in a bag for each household, or in bulk: loads for all, which a steward splits at the gate.
+    """
 
     community_id: UUID
     slot_id: UUID
@@ -23,6 +27,7 @@ class OpenGroup(Body):
     cut_off_at: Moment
     below_minimum: BelowMinimum
     extend_to: Moment | None = None
+    form: Form = Form.BAGGED
 
     @model_validator(mode="after")
     def _extends_to_a_stated_moment(self) -> Self:
@@ -87,6 +92,7 @@ class GroupView(BaseModel):
     below_minimum: BelowMinimum
     extend_to: datetime | None
     was_extended: bool
+    form: Form
     opened_at: datetime
     locked_at: datetime | None
     households: int

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.contracts.orders import Form
 from services.contracts.values import GivenLine, LineFailure
 from services.orders.intake.acceptance import WANTED
 from services.orders.intake.life import Order, OrderStatus
@@ -19,7 +20,10 @@ FAILURES = TypeAdapter(tuple[LineFailure, ...])
 
 COLUMNS = """
     order_id, household_id, building_id, community_id, zone_id, incident_id, slot_id, group_id, rule_id,
-    day, units, status, sequence, lines::text AS lines, given::text AS given, refusals::text AS refusals
+    day, units, status, sequence, lines::text AS lines, given::text AS given, refusals::text AS refusals,
+    coalesce(
+        (SELECT form FROM group_orders WHERE group_orders.group_id = orders.group_id), 'bagged'
+    ) AS form
 """
 LOCK_ORDERS = text(f"""
     SELECT {COLUMNS} FROM orders WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
@@ -244,6 +248,7 @@ def _order_of(row: Row[Any]) -> Order:
     return Order(
         **rest,
         status=OrderStatus(row.status),
+        form=Form(row.form),
         lines=WANTED.validate_json(row.lines),
         given=GIVEN.validate_json(row.given),
         refusals=FAILURES.validate_json(row.refusals),

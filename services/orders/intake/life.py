@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.orders import (
+    Form,
     OrderCancelled,
     OrderConfirmed,
     OrderEvent,
@@ -39,7 +40,6 @@ class Turn(StrEnum):
     DECISION_OVERDUE = "decision_overdue"
     CANCELLATION = "cancellation"
     LAST_PORTION_SETTLED = "last_portion_settled"
-    ZONE_CLOSED = "zone_closed"
 
 
 NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
@@ -47,7 +47,6 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.PLACED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.GROUP_REFUSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
-    (OrderStatus.PLACED, Turn.ZONE_CLOSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.LAST_PORTION_SETTLED): OrderStatus.FULFILLED,
@@ -55,11 +54,6 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.CONFIRMED, Turn.DECISION_OVERDUE): OrderStatus.CONFIRMED,
     (OrderStatus.FULFILLED, Turn.DECISION_OVERDUE): OrderStatus.FULFILLED,
     (OrderStatus.REFUSED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
-    # What was confirmed before its zone closed is delivered; what had ended has ended.
-    (OrderStatus.CONFIRMED, Turn.ZONE_CLOSED): OrderStatus.CONFIRMED,
-    (OrderStatus.FULFILLED, Turn.ZONE_CLOSED): OrderStatus.FULFILLED,
-    (OrderStatus.REFUSED, Turn.ZONE_CLOSED): OrderStatus.REFUSED,
-    (OrderStatus.CANCELLED, Turn.ZONE_CLOSED): OrderStatus.CANCELLED,
     # The clock was faster than the answer: catalog releases on order_refused.
     (OrderStatus.REFUSED, Turn.STOCK_RESERVED): OrderStatus.REFUSED,
     (OrderStatus.REFUSED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
@@ -124,6 +118,8 @@ class Order:
     lines: tuple[WantedLine, ...]
     status: OrderStatus
     sequence: int
+    # Its group's; nobody but a group's leader has goods come in bulk.
+    form: Form = Form.BAGGED
     given: tuple[GivenLine, ...] = ()
     refusals: tuple[LineFailure, ...] = ()
 
@@ -171,7 +167,7 @@ def announce(order: Order) -> OrderEvent:
         case OrderStatus.PLACED:
             return OrderPlaced(**places, lines=order.lines)
         case OrderStatus.CONFIRMED:
-            return OrderConfirmed(**places, group_id=order.group_id, lines=order.given)
+            return OrderConfirmed(**places, group_id=order.group_id, form=order.form, lines=order.given)
         case OrderStatus.REFUSED:
             return OrderRefused(**released, refusals=order.refusals)
         case OrderStatus.CANCELLED:

@@ -48,6 +48,7 @@ STATEMENTS: tuple[str, ...] = (
         below_minimum text NOT NULL CHECK (below_minimum IN ('send', 'cancel', 'extend')),
         extend_to timestamptz,
         was_extended boolean NOT NULL DEFAULT false,
+        form text NOT NULL CHECK (form IN ('bagged', 'bulk')),
         status text NOT NULL CHECK (status IN ('open', 'locked', 'decided', 'refused')),
         opened_at timestamptz NOT NULL,
         locked_at timestamptz,
@@ -66,7 +67,6 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX group_orders_cut_off ON group_orders (cut_off_at) WHERE status = 'open'",
     "CREATE INDEX group_orders_decide_by ON group_orders (decide_by) WHERE status = 'locked'",
-    "CREATE INDEX group_orders_undecided ON group_orders (zone_id) WHERE status IN ('open', 'locked')",
     "CREATE INDEX group_orders_incident ON group_orders (incident_id)",
     # Zone, incident and areas are the slot's and the household's, without foreign keys of their own: those
     # would lock rows left of the slot while it is held, against the order in which a zone is closed.
