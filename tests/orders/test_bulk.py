@@ -6,8 +6,8 @@ from sqlalchemy import text
 from services.contracts import sharing
 from services.contracts.catalog import HoldOverdue, StockRefused
 from services.contracts.values import LineFailure
-from services.orders.groups import application
-from services.orders.intake import deciding, life
+from services.orders.groups import application, closing
+from services.orders.intake import deciding, life, winding_up
 from tests.orders.bus import deliver
 from tests.orders.ground import CABBAGE, RICE, line, open_ground, told, value, words
 from tests.orders.grouping import (
@@ -98,7 +98,10 @@ async def test_no_way_leads_out_of_a_decided_group(client, service_sessions) -> 
 
     late = await client.post(f"/v1/orders/{parts[0]}/cancellation", headers=ground.resident(key="c"))
     assert (late.status_code, late.json()["code"]) == (409, "orders.too_late_to_cancel")
-    for timer in (application.end_due, application.refuse_overdue, deciding.refuse_overdue):
+    for timer in (
+        application.end_due, application.refuse_overdue, deciding.refuse_overdue, closing.refuse_undecided,
+        winding_up.refuse_undecided,
+    ):  # fmt: skip
         assert await run(service_sessions, timer) == 0
     await deliver(service_sessions, (granted(group_id, grant(CABBAGE, 6, 1)), 2))
     short = LineFailure(line=1, product_id=CABBAGE, code="catalog.stock_short", asked=2, available=0)

@@ -16,7 +16,7 @@ from services.contracts.values import TallyLine
 from services.kit import outbox
 from services.kit.errors import Conflict, Fault, Rejected
 from services.kit.ids import new_id
-from services.orders.groups import domain, pricing, queries
+from services.orders.groups import closing, domain, pricing, queries
 from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus
 from services.orders.groups.tables import GroupOrderRow
 from services.orders.intake import acceptance, deciding, ledger
@@ -47,6 +47,7 @@ class GroupRejected(Rejected):
 TITLES: Mapping[str, str] = {
     "orders.slot_unknown": "The community's zone has no such slot",
     "orders.channels_closed": "The zone takes no orders now",
+    "orders.zone_closed": "The zone is closed and takes no more orders",
     "orders.cut_off_out_of_range": "The cut-off lies in the past or not before the slot's",
 }
 
@@ -80,6 +81,8 @@ async def open_group(session: AsyncSession, wanted: NewGroup, now: datetime) -> 
     slot = await queries.find_slot(session, wanted.slot_id, community_id=wanted.community_id)
     if slot is None or not slot.is_of_community:
         raise GroupRejected([Fault("/slot_id", "orders.slot_unknown")])
+    if await closing.is_zone_closed(session, slot.zone_id):
+        raise GroupRejected([Fault("/slot_id", "orders.zone_closed")])
     faults = [] if slot.is_open else [Fault("/slot_id", "orders.channels_closed")]
     faults += domain.find_cut_off_faults(
         wanted.cut_off_at, extend_to=wanted.extend_to, after=now, before=slot.cut_off_at

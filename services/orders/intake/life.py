@@ -40,6 +40,7 @@ class Turn(StrEnum):
     DECISION_OVERDUE = "decision_overdue"
     CANCELLATION = "cancellation"
     LAST_PORTION_SETTLED = "last_portion_settled"
+    ZONE_CLOSED = "zone_closed"
 
 
 NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
@@ -47,6 +48,7 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.PLACED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.GROUP_REFUSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
+    (OrderStatus.PLACED, Turn.ZONE_CLOSED): OrderStatus.REFUSED,
     (OrderStatus.PLACED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.LAST_PORTION_SETTLED): OrderStatus.FULFILLED,
@@ -54,6 +56,11 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.CONFIRMED, Turn.DECISION_OVERDUE): OrderStatus.CONFIRMED,
     (OrderStatus.FULFILLED, Turn.DECISION_OVERDUE): OrderStatus.FULFILLED,
     (OrderStatus.REFUSED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
+    # What was confirmed before its zone closed is delivered; what had ended has ended.
+    (OrderStatus.CONFIRMED, Turn.ZONE_CLOSED): OrderStatus.CONFIRMED,
+    (OrderStatus.FULFILLED, Turn.ZONE_CLOSED): OrderStatus.FULFILLED,
+    (OrderStatus.REFUSED, Turn.ZONE_CLOSED): OrderStatus.REFUSED,
+    (OrderStatus.CANCELLED, Turn.ZONE_CLOSED): OrderStatus.CANCELLED,
     # The clock was faster than the answer: catalog releases on order_refused.
     (OrderStatus.REFUSED, Turn.STOCK_RESERVED): OrderStatus.REFUSED,
     (OrderStatus.REFUSED, Turn.STOCK_REFUSED): OrderStatus.REFUSED,

@@ -67,6 +67,7 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX group_orders_cut_off ON group_orders (cut_off_at) WHERE status = 'open'",
     "CREATE INDEX group_orders_decide_by ON group_orders (decide_by) WHERE status = 'locked'",
+    "CREATE INDEX group_orders_undecided ON group_orders (zone_id) WHERE status IN ('open', 'locked')",
     "CREATE INDEX group_orders_incident ON group_orders (incident_id)",
     # Zone, incident and areas are the slot's and the household's, without foreign keys of their own: those
     # would lock rows left of the slot while it is held, against the order in which a zone is closed.
