@@ -1,64 +1,34 @@
 """The ledger over HTTP."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import Response
+from pydantic import AwareDatetime, BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.market import market_day
 from services.catalog.outlets import application, queries
 from services.catalog.outlets.application import Imported, Outcome
-from services.catalog.outlets.domain import Facts, Licence, LicenceKind, Risk
+from services.catalog.outlets.domain import LicenceKind, Risk
+from services.catalog.outlets.items import LEDGER, Body, GivenOutlet, LedgerSheet, Title, Word
 from services.catalog.outlets.queries import Outlet
 from services.contracts import access
 from services.contracts.access import Action, Resource
 from services.contracts.values import OutletKind, Point
+from services.kit.caller import Caller as CallerClaims
 from services.kit.http.application import make_router
+from services.kit.http.idempotency import OnceOnly
 from services.kit.http.moments import Moment
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.problems import FaultView
+from services.kit.http.sheets import LineView
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 
 router = make_router("/outlets")
-
-Word = Annotated[str, Field(min_length=1, max_length=100)]
-Title = Annotated[str, Field(min_length=1, max_length=200)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
-
-
-class Body(BaseModel):
-    """What is sent: nothing beside what is named here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GivenLicence(Body):
-    """A licence; one without an end is long-term."""
-
-    kind: LicenceKind
-    number: Word
-    valid_to: date | None = None
-
-
-class GivenOutlet(Body):
-    """A shop of the ledger: `capacity_orders` a day, its reserve in persons fed for a day."""
-
-    external_id: Word
-    name: Title
-    kind: OutletKind
-    position: Point
-    scale_m2: Annotated[int, Field(ge=0, le=10_000_000)]
-    capacity_orders: Count
-    reserve_person_days: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-    licences: Annotated[list[GivenLicence], Field(max_length=20)] = []
-    risk: Risk
-
-    def facts(self) -> Facts:
-        """Return what the ledger is to say."""
-        licences = tuple(Licence(one.kind, one.number, one.valid_to) for one in self.licences)
-        return Facts(**{**dict(self), "licences": licences})
 
 
 class ImportOutlets(Body):
@@ -93,10 +63,7 @@ class ImportedView(BaseModel):
             external_id=item.external_id,
             outlet_id=item.outlet_id,
             outcome=item.outcome,
-            errors=[
-                FaultView(pointer=fault.pointer, code=fault.code, params=dict(fault.params))
-                for fault in item.faults
-            ],
+            errors=[FaultView.of(fault) for fault in item.faults],
         )
 
 
@@ -104,6 +71,21 @@ class ImportedListView(BaseModel):
     """The answers, in the order given."""
 
     items: list[ImportedView]
+
+
+class ImportedLineView(LineView):
+    """One line's answer."""
+
+    external_id: str | None = None
+    outlet_id: UUID | None = None
+    outcome: Outcome = Outcome.REFUSED
+    errors: list[FaultView]
+
+
+class ImportedSheetView(BaseModel):
+    """The answers, in the order of the file."""
+
+    items: list[ImportedLineView]
 
 
 class LicenceView(BaseModel):
@@ -170,10 +152,17 @@ class QualificationView(BaseModel):
 @router.post("")
 async def import_outlets(body: ImportOutlets, caller: Caller, session: Session, now: Now) -> ImportedListView:
     """Write a batch of the caller's ledger; an item sent again under its external id changes nothing."""
-    access.require(caller, Action.KEEP_LEDGER)
-    wanted = [outlet.facts() for outlet in body.outlets]
-    items = await application.import_outlets(session, wanted, client=caller.subject, now=now)
-    return ImportedListView(items=[ImportedView.of(item) for item in items])
+    return ImportedListView(items=await _import(session, body.outlets, caller, now))
+
+
+@router.post(".csv", response_model=ImportedSheetView, status_code=200, openapi_extra=LEDGER.as_body())
+async def import_outlets_sheet(
+    caller: Caller, sheet: LedgerSheet, session: Session, now: Now, once: OnceOnly
+) -> Response:
+    """Write the caller's ledger as a spreadsheet has it; an unreadable line leaves the others alone."""
+    items = await _import(session, sheet.items, caller, now)
+    view = ImportedSheetView(items=sheet.answer(ImportedLineView, items))
+    return await once.accept(view, status=200)
 
 
 @router.get("")
@@ -228,3 +217,12 @@ async def qualify_outlet(
     access.require(caller, Action.QUALIFY_OUTLET)
     found = await application.qualify(session, outlet_id, by=caller.subject, now=now)
     return QualificationView(outlet_id=outlet_id, qualified_at=found.at, qualified_until=found.until)
+
+
+async def _import(
+    session: AsyncSession, outlets: Sequence[GivenOutlet], caller: CallerClaims, now: datetime
+) -> list[ImportedView]:
+    access.require(caller, Action.KEEP_LEDGER)
+    wanted = [outlet.facts() for outlet in outlets]
+    items = await application.import_outlets(session, wanted, client=caller.subject, now=now)
+    return [ImportedView.of(item) for item in items]

@@ -1,12 +1,14 @@
 """Offers over HTTP; only the outlet itself lists, all who keep the ledger may look."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.prices.domain import Deal
 from services.catalog.stock.offers import application, queries
@@ -14,10 +16,12 @@ from services.catalog.stock.offers.application import Listed
 from services.catalog.stock.offers.domain import Listing, Outcome
 from services.contracts import access
 from services.contracts.access import Action, Resource
+from services.kit.caller import Caller as CallerClaims
 from services.kit.http.application import make_router
 from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.problems import FaultView
+from services.kit.http.sheets import Column, Entry, Form, LineView, Sheet, day, number
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Now, Session
 
@@ -61,6 +65,36 @@ class ListGoods(BaseModel):
     offers: Annotated[list[ListingBody], Field(min_length=1, max_length=500)]
 
 
+GOODS = Form(
+    item=ListingBody,
+    columns=(
+        Column("plu", "the shop's own number of the item, by which it is found again"),
+        Column("product_id", "the product's id (UUID)"),
+        Column("name", "what the item is called in the shop"),
+        Column("grams", "mass of one sale unit in grams", read=number),
+        Column("purchase_fen", "what one sale unit cost the shop, in fen (12.50 yuan is 1250)", read=number),
+        Column("price_fen", "what one sale unit is sold for, in fen", read=number),
+    ),
+    lists={
+        "deals": tuple(
+            Entry(
+                columns=(
+                    Column(
+                        f"deal_{n}_sold_on", f"day of a real sale ({n}), as 2022-03-01", ("sold_on",), day
+                    ),
+                    Column(f"deal_{n}_sale_fen", "its price, in fen", ("sale_fen",), number),
+                    Column(f"deal_{n}_purchase_fen", "what it had cost, in fen", ("purchase_fen",), number),
+                )
+            )
+            for n in (1, 2, 3)
+        )
+    },
+    example="plu,product_id,name,grams,purchase_fen,price_fen\n"
+    "1001,0192f3a1-6f2e-7c41-9d1b-3f0a5c7e1b2d,大白菜,500,100,120\n",
+)
+GoodsSheet = Annotated[Sheet[ListingBody], Depends(GOODS.receive)]
+
+
 class ListedView(BaseModel):
     """What became of one listing; a blocked offer stands but is neither shown nor sold."""
 
@@ -77,6 +111,23 @@ class ListedGoodsView(BaseModel):
     """What became of each listing, in the order asked."""
 
     items: list[ListedView]
+
+
+class ListedLineView(LineView):
+    """What became of one line; a blocked offer stands but is neither shown nor sold."""
+
+    plu: str | None = None
+    offer_id: UUID | None = None
+    outcome: Outcome = Outcome.REFUSED
+    is_blocked: bool | None = None
+    unused_deals: int = 0
+    errors: list[FaultView]
+
+
+class ListedSheetView(BaseModel):
+    """What became of each line, in the order of the file."""
+
+    items: list[ListedLineView]
 
 
 class VouchedDealBody(DealBody):
@@ -131,11 +182,17 @@ async def list_goods(  # noqa: PLR0913 - what the framework gives
     outlet_id: UUID, body: ListGoods, *, caller: Caller, session: Session, now: Now, once: OnceOnly
 ) -> Response:
     """List goods under the price caps; one above its cap is refused alone, with the rule and the cap."""
-    access.require(caller, Action.SELL, Resource(outlet_id=outlet_id))
-    wanted = [_read(one) for one in body.offers]
-    listed = await application.list_goods(session, outlet_id, wanted, now)
-    items = [_item(place, one) for place, one in enumerate(listed)]
+    items = await _list(session, outlet_id, body.offers, caller, now)
     return await once.accept(ListedGoodsView(items=items), status=200)
+
+
+@router.post(".csv", response_model=ListedSheetView, status_code=200, openapi_extra=GOODS.as_body())
+async def list_goods_sheet(  # noqa: PLR0913 - what the framework gives
+    outlet_id: UUID, *, caller: Caller, sheet: GoodsSheet, session: Session, now: Now, once: OnceOnly
+) -> Response:
+    """List goods as a spreadsheet has them; an unreadable line leaves the others alone."""
+    items = await _list(session, outlet_id, sheet.items, caller, now)
+    return await once.accept(ListedSheetView(items=sheet.answer(ListedLineView, items)), status=200)
 
 
 @router.get("")
@@ -158,6 +215,14 @@ async def vouch_for_deals(  # noqa: PLR0913 - what the framework gives
     found = await application.vouch_for_deals(session, outlet_id, seen, by=caller.subject, now=now)
     items = [_vouched(place, *one) for place, one in enumerate(zip(body.deals, found, strict=True))]
     return await once.accept(VouchedView(items=items), status=200)
+
+
+async def _list(
+    session: AsyncSession, outlet_id: UUID, goods: Sequence[ListingBody], caller: CallerClaims, now: datetime
+) -> list[ListedView]:
+    access.require(caller, Action.SELL, Resource(outlet_id=outlet_id))
+    listed = await application.list_goods(session, outlet_id, [_read(one) for one in goods], now)
+    return [_item(place, one) for place, one in enumerate(listed)]
 
 
 def _vouched(place: int, deal: VouchedDealBody, offer_id: UUID | None) -> VouchedDealView:
