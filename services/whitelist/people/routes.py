@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,14 +12,16 @@ from services.contracts import access
 from services.contracts.access import Action, Role
 from services.kit.caller import Caller as CallerClaims
 from services.kit.http.application import make_router
+from services.kit.http.idempotency import OnceOnly
 from services.kit.http.pages import Page, PagingAsked
 from services.kit.http.problems import FaultView
+from services.kit.http.sheets import Column, Form, LineView, Sheet, several
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Session
 from services.kit.vault import Master
 from services.whitelist.people import application
 from services.whitelist.people.application import Imported
-from services.whitelist.people.domain import Entry, Outcome, Personal, Purpose
+from services.whitelist.people.domain import STAFF, Entry, Outcome, Personal, Purpose
 from services.whitelist.people.tables import Person
 
 router = make_router("/people")
@@ -68,6 +70,25 @@ class ImportPeople(BaseModel):
     people: Annotated[list[PersonBody], Field(min_length=1, max_length=500)]
 
 
+STAFF_LIST = Form(
+    item=PersonBody,
+    columns=(
+        Column("external_id", "your own id of the person, by which they are found again"),
+        Column("role", f"one of {', '.join(sorted(STAFF))}"),
+        Column("name", "what the person is called"),
+        Column("phone", "digits, spaces and hyphens, with + before a country's code"),
+        Column("id_number", "number of the identity card; empty if none"),
+        Column("outlet_id", "id (UUID) of the shop for which the person works; needed for role outlet"),
+        Column("home_area_id", "id (UUID) of the area where the person lives"),
+        Column(
+            "service_area_ids", "ids (UUID) of the areas that they serve, with spaces between", read=several
+        ),
+    ),
+    example="external_id,role,name,phone\nst-1,steward,王楼长,13800000000\n",
+)
+StaffSheet = Annotated[Sheet[PersonBody], Depends(STAFF_LIST.receive)]
+
+
 class ImportedView(BaseModel):
     """What became of one entry."""
 
@@ -93,6 +114,21 @@ class ImportedPeopleView(BaseModel):
     """What became of each entry, in the order sent."""
 
     items: list[ImportedView]
+
+
+class ImportedLineView(LineView):
+    """What became of one line."""
+
+    external_id: str | None = None
+    person_id: UUID | None = None
+    outcome: Outcome = Outcome.REFUSED
+    errors: list[FaultView]
+
+
+class ImportedSheetView(BaseModel):
+    """What became of each line, in the order of the file."""
+
+    items: list[ImportedLineView]
 
 
 class PersonalView(BaseModel):
@@ -133,10 +169,17 @@ async def import_people(
     body: ImportPeople, session: Session, caller: Caller, master: MasterKey
 ) -> ImportedPeopleView:
     """Create or change staff by the client's own ids; sent again, it changes nothing."""
-    access.require(caller, Action.KEEP_PEOPLE)
-    entries = [person.as_entry() for person in body.people]
-    imported = await application.import_people(session, entries, client=caller.subject, master=master)
-    return ImportedPeopleView(items=[ImportedView.of(index, one) for index, one in enumerate(imported)])
+    return ImportedPeopleView(items=await _import(session, body.people, caller, master))
+
+
+@router.post(".csv", response_model=ImportedSheetView, status_code=200, openapi_extra=STAFF_LIST.as_body())
+async def import_people_sheet(
+    caller: Caller, sheet: StaffSheet, session: Session, master: MasterKey, once: OnceOnly
+) -> Response:
+    """Create or change staff as a spreadsheet has them; an unreadable line leaves the others alone."""
+    items = await _import(session, sheet.items, caller, master)
+    view = ImportedSheetView(items=sheet.answer(ImportedLineView, items))
+    return await once.accept(view, status=200)
 
 
 @router.get("")
@@ -164,6 +207,15 @@ async def get_person(person_id: UUID, session: Session, caller: Caller, master: 
     person = await application.get_person(session, person_id)
     opened = await _open(session, caller, master, [person], Purpose.STAFF_ENTRY)
     return PersonView.of(person, opened.get(person.id))
+
+
+async def _import(
+    session: AsyncSession, people: Sequence[PersonBody], caller: CallerClaims, master: Master
+) -> list[ImportedView]:
+    access.require(caller, Action.KEEP_PEOPLE)
+    entries = [person.as_entry() for person in people]
+    imported = await application.import_people(session, entries, client=caller.subject, master=master)
+    return [ImportedView.of(index, one) for index, one in enumerate(imported)]
 
 
 async def _open(
