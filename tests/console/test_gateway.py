@@ -19,13 +19,13 @@ from tests.console.gateways import ask, make_token
 TABLE = route_table.load()
 
 PLACES = {
-    "catalog": """outlets products price-rules offers emergency-outlets price-refusals zones/7/menu
-                  zones/7/assignments""",
+    "catalog": """outlets outlets.csv products price-rules offers emergency-outlets price-refusals
+                  zones/7/menu zones/7/assignments""",
     "orders": """areas buildings households incidents zones zones/7 zones/7/slots zones/7/menus orders
                  orders/7/events group-orders""",
     "dispatch": """vehicles passes crew loads load-units plans trips trips/7/events hand-overs portions
                    breaches rescues""",
-    "whitelist": "people checks policies duties",
+    "whitelist": "people people.csv checks policies duties",
 }
 
 UNAUTHENTICATED = (
@@ -112,6 +112,8 @@ def test_the_first_row_that_fits_wins(upstreams, tmp_path):
         "/v1",
         "/v1/",
         "/v1/ordersx",
+        "/v1/orders.csv",
+        "/v1/outletsxcsv",
         "/v2/orders",
         "/V1/orders",
         "/docs",

@@ -63,5 +63,5 @@ def _row(route: Route, table: Table) -> Row:
 def _match(path: str) -> Row:
     if "{" not in path:
         return {"path_separated_prefix": path}
-    # The table's check leaves nothing in a path that a pattern could read otherwise.
-    return {"safe_regex": {"regex": path.replace("{id}", "[^/]+") + "(?:/.*)?"}}
+    # The table's check leaves nothing else in a path that a pattern could read otherwise.
+    return {"safe_regex": {"regex": path.replace(".", r"\.").replace("{id}", "[^/]+") + "(?:/.*)?"}}
