@@ -9,6 +9,7 @@ from services.dispatch.crew.routes import router as crew_router
 from services.dispatch.fleet.routes import router as fleet_router
 from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.routes import load_router, portion_router
+from services.dispatch.markets.routes import router as markets_router
 from services.dispatch.passes.routes import router as passes_router
 from services.dispatch.plans.routes import router as plans_router
 from services.dispatch.relay import labels
@@ -31,6 +32,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             fleet_router,
             passes_router,
             crew_router,
+            markets_router,
             load_router,
             portion_router,
             plans_router,
