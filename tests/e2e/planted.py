@@ -90,7 +90,7 @@ async def _open(world: World) -> Planting:
     town = await towns.plant_town(world.clients["orders"], villages=2, buildings=2, households=3)
     shops, products = await _fill_shops(world)
     people = await _gather_people(world, town)
-    await _gather_vehicles(world)
+    await _gather_vehicles(world, town)
     await world.settle()
     quota = {"orders": 5, "units": 200}
     villages = [str(village) for village in town.villages]
@@ -157,13 +157,16 @@ async def _gather_people(world: World, town: towns.Town) -> list[str]:
     return people
 
 
-async def _gather_vehicles(world: World) -> None:
+async def _gather_vehicles(world: World, town: towns.Town) -> None:
     head = headers("commander")
     plates = ("京A00001", "京A00002")
     vehicles = [make_vehicle(plate=plate) for plate in plates]
     passes = [make_pass(plate=plate, number=f"11011500000{n}") for n, plate in enumerate(plates)]
     await world.send("dispatch", "/v1/vehicles", {"vehicles": vehicles}, _keyed(head))
     await world.send("dispatch", "/v1/passes", {"passes": passes}, _keyed(head))
+    site = {"code": "1", "title": "作业点1", "position": {"lat": 39.65, "lon": 116.29},
+            "community_ids": [str(town.villages[0])]}  # fmt: skip
+    await world.send("dispatch", "/v1/work-sites", {"work_sites": [site]}, _keyed(head))
 
 
 async def _answer_assignments(world: World, shops: list[UUID]) -> None:

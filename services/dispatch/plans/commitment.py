@@ -18,6 +18,7 @@ from services.dispatch.plans import queries
 from services.dispatch.trips import application as trips
 from services.dispatch.trips import domain as trips_domain
 from services.dispatch.trips import queries as trips_queries
+from services.dispatch.trips import stops as trip_stops
 from services.dispatch.trips.domain import Seat, Turn
 from services.dispatch.trips.tables import TripRow
 from services.kit.errors import Conflict, Fault, NotFound, Rejected
@@ -114,7 +115,7 @@ def _require_known(chosen: Mapping[UUID, UUID], proposed: Sequence[TripRow]) -> 
 
 
 async def _hold_loads(session: AsyncSession, proposed: Iterable[TripRow]) -> None:
-    stops = await trips_queries.list_stops(session, [trip.trip_id for trip in proposed])
+    stops = await trip_stops.list_stops(session, [trip.trip_id for trip in proposed])
     wanted = set(chain(*(stop.load_ids for stop in chain(*stops.values()))))
     loads = await queries.lock_loads(session, wanted)
     held = await trips_queries.find_held(session, wanted)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.values import Point
 from services.dispatch.crew import queries as crew_queries
+from services.dispatch.markets import queries as markets_queries
 from services.dispatch.passes import domain as passes_domain
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.passes.domain import Pass
@@ -41,7 +42,9 @@ async def gather(
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
     permits = passes_domain.find_drivable(passes.values(), cleared)
     origins = await places_queries.find_outlets(session, {load.origin_id for load in loads})
-    destinations = await places_queries.find_gates(session, {load.destination_id for load in loads})
+    wanted = {load.destination_id for load in loads}
+    gates = await places_queries.find_gates(session, wanted)
+    destinations = {**gates, **await markets_queries.find_places(session, wanted)}
     return Wave(
         starts_at=now,
         vehicles=_at_hand(rows, permits, turns, around, now),

@@ -48,9 +48,11 @@ CLAIM_AUTOMATIC = text("""
 """)
 COMMITTED = text("UPDATE plans SET status = 'committed', committed_at = :now WHERE plan_id = :plan_id")
 FAILED = text("UPDATE plans SET status = 'failed', failure = :failure WHERE plan_id = :plan_id")
-# The pool: neither touched nor withdrawn, and on no trip.
+# The pool: neither touched nor withdrawn, and on no trip. It goes to the work site of its community, if any.
 LIST_POOL = text("""
-    SELECT load_id, outlet_id AS origin_id, community_id AS destination_id, slot_id, grams, pieces FROM loads
+    SELECT load_id, outlet_id AS origin_id, coalesce(site_id, community_id) AS destination_id, slot_id,
+           grams, pieces
+    FROM loads LEFT JOIN served_communities USING (community_id)
     WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
       AND (CAST(:load_ids AS uuid[]) IS NULL OR load_id = ANY(CAST(:load_ids AS uuid[])))
       AND touched_at IS NULL AND withdrawn_at IS NULL

@@ -17,6 +17,7 @@ from services.dispatch.places import queries as places_queries
 from services.dispatch.plans import application, commitment, queries
 from services.dispatch.trips import application as trips_application
 from services.dispatch.trips import queries as trips_queries
+from services.dispatch.trips import stops as trip_stops
 from services.dispatch.trips.routes import TripView, trip_view
 from services.kit import caller as kit_caller
 from services.kit.errors import NotFound
@@ -118,7 +119,7 @@ async def read_plan(plan_id: UUID, session: Session, caller: Caller) -> PlanView
     path = await trips_application.find_path(session, plan.zone_ids)
     access.require(caller, Action.PLAN_WAVE, Resource(path=path), hidden=True)
     trips = await trips_queries.list_of_plan(session, plan_id)
-    stops = await trips_queries.list_stops(session, [trip.trip_id for trip in trips])
+    stops = await trip_stops.list_stops(session, [trip.trip_id for trip in trips])
     return PlanView(
         **{
             name: getattr(plan, name) for name in PlanView.model_fields if name not in {"trips", "unassigned"}

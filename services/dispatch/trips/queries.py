@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from services.dispatch.rows import to_json
 from services.dispatch.trips import seats
 from services.dispatch.trips.domain import Turn
-from services.dispatch.trips.tables import StopRow, TripRow
+from services.dispatch.trips.tables import TripRow
 
 # Who drives what is decided by one at a time, and after every row that may be waited for: no two can wait
 # for each other.
@@ -258,19 +258,6 @@ async def lock_free_crew(session: AsyncSession, person_ids: Iterable[UUID]) -> s
     """Hold the clearances of those people of whom nobody is writing at this moment; return their ids."""
     given = {"person_ids": sorted(set(person_ids))}
     return set((await session.execute(LOCK_FREE_CREW, given)).scalars())
-
-
-async def list_stops(session: AsyncSession, trip_ids: Iterable[UUID]) -> dict[UUID, list[StopRow]]:
-    """Return the stops of trips, each trip's in order."""
-    asked = (
-        select(StopRow)
-        .where(col(StopRow.trip_id).in_(list(trip_ids)))
-        .order_by(col(StopRow.trip_id), col(StopRow.position))
-    )
-    stops: dict[UUID, list[StopRow]] = {}
-    for stop in (await session.execute(asked)).scalars():
-        stops.setdefault(stop.trip_id, []).append(stop)
-    return stops
 
 
 async def list_of_plan(session: AsyncSession, plan_id: UUID) -> list[TripRow]:

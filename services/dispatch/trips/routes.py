@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 from pydantic import BaseModel
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts import access
@@ -13,9 +14,10 @@ from services.contracts.access import Action, Relation, Resource, Role
 from services.dispatch.bodies import Body
 from services.dispatch.places import queries as places_queries
 from services.dispatch.trips import application, following, queries
+from services.dispatch.trips import stops as trip_stops
 from services.dispatch.trips.domain import TripStatus
 from services.dispatch.trips.following import TripEventView, TripSeen
-from services.dispatch.trips.tables import StopRow, TripRow
+from services.dispatch.trips.tables import TripRow
 from services.kit import caller as kit_caller
 from services.kit.errors import NotFound
 from services.kit.http.application import make_router
@@ -33,10 +35,11 @@ FOLLOWED = described(
 
 
 class StopView(BaseModel):
-    """A stop: at an outlet or at a community's gate, with the loads taken or given there."""
+    """A stop with the loads taken or given there: at an outlet, at a community's gate or its work site."""
 
     kind: Literal["pick_up", "gate"]
     place_id: UUID
+    place_title: str | None
     load_ids: list[UUID]
     arrives_at: datetime
     leaves_at: datetime
@@ -97,7 +100,7 @@ async def list_trips(
         driver_id=caller.person_id if Role.DRIVER in caller.roles else None,
     )
     rows = await queries.list_trips(session, wanted, limit=paging.limit, after=paging.after)
-    stops = await queries.list_stops(session, [row.trip_id for row in rows])
+    stops = await trip_stops.list_stops(session, [row.trip_id for row in rows])
     return paging.page(
         rows, lambda row: trip_view(row, stops.get(row.trip_id, [])), row_id=lambda row: row.trip_id
     )
@@ -107,7 +110,7 @@ async def list_trips(
 async def read_trip(trip_id: UUID, session: Session, caller: Caller) -> TripView:
     """Read a trip with its stops."""
     trip = await _visible_trip(session, caller, trip_id)
-    return trip_view(trip, (await queries.list_stops(session, [trip_id])).get(trip_id, []))
+    return trip_view(trip, (await trip_stops.list_stops(session, [trip_id])).get(trip_id, []))
 
 
 @router.get("/{trip_id}/events", response_class=EventStream, responses=FOLLOWED)
@@ -146,12 +149,12 @@ async def depart(trip_id: UUID, session: Session, now: Now, caller: Caller, once
     return await once.accept(view, status=200)
 
 
-def trip_view(row: TripRow | Any, stops: list[StopRow]) -> TripView:
+def trip_view(row: TripRow | Any, stops: list[Row[Any]]) -> TripView:
     """Return a trip as it is answered."""
     return TripView(
         **{name: getattr(row, name) for name in TripView.model_fields if name not in {"seconds", "stops"}},
         seconds=int((row.ends_at - row.departs_at).total_seconds()),
-        stops=[StopView.model_validate(stop.model_dump(exclude={"trip_id", "position"})) for stop in stops],
+        stops=[StopView(**{name: getattr(stop, name) for name in StopView.model_fields}) for stop in stops],
     )
 
 

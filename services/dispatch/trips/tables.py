@@ -1,4 +1,4 @@
-"""The rows of trips and their stops."""
+"""The rows of trips."""
 
 from datetime import datetime
 from uuid import UUID
@@ -34,17 +34,3 @@ class TripRow(Row, table=True):
     capacity_pieces: int
     departed_at: datetime | None = Field(sa_type=DateTime(timezone=True))
     sequence: int
-
-
-class StopRow(Row, table=True):
-    """A stop of a trip, in its place."""
-
-    __tablename__ = "trip_stops"
-
-    trip_id: UUID = Field(primary_key=True)
-    position: int = Field(primary_key=True)
-    kind: str
-    place_id: UUID
-    load_ids: list[UUID] = Field(sa_type=ARRAY(Uuid))
-    arrives_at: datetime = Field(sa_type=DateTime(timezone=True))
-    leaves_at: datetime = Field(sa_type=DateTime(timezone=True))
