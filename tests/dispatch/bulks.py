@@ -1,12 +1,33 @@
-"""Groups that travel in bulk: their parts, their word."""
+"""Groups that travel in bulk: their parts, their word, and one of their loads on its way."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import httpx
+
 from services.contracts import sharing
+from services.contracts.access import Role
 from services.contracts.orders import Form, GroupDecided, OrderConfirmed, ZoneOpened
-from tests.dispatch.builders import make_line, make_order
+from services.dispatch.loads.marks import Marks
+from services.kit.database import Sessions
+from services.kit.ids import new_id
+from services.kit.vault import Master
+from tests import serving
+from tests.dispatch.builders import (
+    HOUR,
+    NOW,
+    make_cleared,
+    make_duty,
+    make_line,
+    make_order,
+    make_zone,
+    rows,
+    tell,
+)
+from tests.dispatch.relays import put_on_trip
 
 SHOP: Final = UUID(int=201)
 CABBAGE, RICE, EGGS, MELON = (UUID(int=number) for number in (101, 102, 103, 104))
@@ -45,3 +66,118 @@ def make_decided(zone: ZoneOpened, group_id: UUID, confirmed: int, **given: Any)
         "seed": SEED,
     }
     return GroupDecided(**{**wanted, **given})
+
+
+WANTED: Final = ({"cabbage": 4, "rice": 2}, {"cabbage": 14}, {"eggs": 5})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkRelay:
+    """A load in bulk for three doors: two crates, five bags, a driver on a trip, a steward on duty."""
+
+    client: httpx.AsyncClient
+    sessions: Sessions
+    marks: Marks
+    zone: ZoneOpened
+    orders: list[OrderConfirmed]
+    driver: UUID
+    steward: UUID
+    load_id: UUID
+    crates: list[UUID]
+    portions: list[UUID]
+    bags: list[list[UUID]]
+
+    def note(
+        self, leg: int, unit: UUID, door: int = 0, *, minutes: int | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """A hand-over as a device notes it, a minute after the leg before it."""
+        giver, taker = {
+            1: (SHOP, self.driver),
+            2: (self.driver, self.steward),
+            3: (self.steward, self.orders[door].household_id),
+        }[leg]
+        occurred_at = NOW + (leg - 10 if minutes is None else minutes) * HOUR / 60
+        picture = {"photo_sha256": "ab" * 32} if leg == 3 else {}
+        wanted = {
+            "hand_over_id": new_id(),
+            "load_unit_id": unit,
+            "leg": leg,
+            "giver_id": giver,
+            "taker_id": taker,
+            "occurred_at": occurred_at.isoformat(),
+            "proof": {"kind": "qr", "value": self.marks.label_of(unit), **picture},
+        }
+        return {
+            name: str(value) if isinstance(value, UUID) else value
+            for name, value in {**wanted, **given}.items()
+        }
+
+    def crate_notes(self, *legs: int) -> list[dict[str, Any]]:
+        return [self.note(leg, crate) for leg in legs for crate in self.crates]
+
+    def door_notes(self, door: int, **given: Any) -> list[dict[str, Any]]:
+        return [self.note(3, bag, door, **given) for bag in self.bags[door]]
+
+    def headers(self, role: str = "commander", door: int = 0) -> dict[str, str]:
+        key = new_id().hex
+        match role:
+            case "driver":
+                return serving.headers(role, key=key, subject=self.driver)
+            case "steward":
+                return serving.headers(role, key=key, subject=self.steward)
+            case "outlet":
+                return serving.headers(role, key=key, outlet_id=SHOP)
+            case "resident":
+                return serving.headers(role, key=key, household_id=self.orders[door].household_id)
+        return serving.headers(role, key=key, zone_ids=[self.zone.path[1]])
+
+    async def record(self, *notes: dict[str, Any], role: str = "commander") -> list[dict[str, Any]]:
+        answer = await self.client.post(
+            "/v1/hand-overs", json={"hand_overs": list(notes)}, headers=self.headers(role)
+        )
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["items"])
+
+    async def get(self, path: str, role: str = "commander", door: int = 0) -> Any:
+        answer = await self.client.get(path, headers=self.headers(role, door))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def holders(self) -> dict[UUID, str | None]:
+        load = await self.get(f"/v1/loads/{self.load_id}")
+        return {UUID(unit["load_unit_id"]): unit["holder_id"] for unit in load["units"]}
+
+
+async def make_bulk_relay(client: httpx.AsyncClient, sessions: Sessions, folder: Path) -> BulkRelay:
+    """Bring a load in bulk to its outlet's door; the marks are those of the application in `folder`."""
+    zone, group_id = make_zone(), new_id()
+    driver, steward = new_id(), new_id()
+    orders = [
+        make_part(zone, group_id, wanted, household_id=UUID(int=2000 + door))
+        for door, wanted in enumerate(WANTED)
+    ]
+    await tell(sessions, zone)
+    await tell(sessions, *orders)
+    await tell(sessions, make_decided(zone, group_id, len(orders)))
+    await tell(sessions, make_cleared(driver), make_cleared(steward, Role.STEWARD))
+    await tell(sessions, make_duty(steward, zone))
+    load_id = (await rows(sessions, "SELECT load_id FROM loads"))[0].load_id
+    await put_on_trip(sessions, zone, load_id, driver)
+    units = await rows(sessions, "SELECT load_unit_id, portion_id FROM load_units ORDER BY number")
+    portions = await rows(sessions, "SELECT portion_id FROM portions ORDER BY household_id")
+    return BulkRelay(
+        client=client,
+        sessions=sessions,
+        marks=Marks(Master.of_file(folder / "master.key").derive("dispatch.marks")),
+        zone=zone,
+        orders=orders,
+        driver=driver,
+        steward=steward,
+        load_id=load_id,
+        crates=[unit.load_unit_id for unit in units if unit.portion_id is None],
+        portions=[portion.portion_id for portion in portions],
+        bags=[
+            [unit.load_unit_id for unit in units if unit.portion_id == portion.portion_id]
+            for portion in portions
+        ],
+    )

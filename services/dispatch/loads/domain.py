@@ -7,6 +7,8 @@ from enum import StrEnum
 from itertools import chain
 from uuid import UUID
 
+from services.contracts.dispatch import Leg
+from services.contracts.orders import Form
 from services.contracts.values import GivenLine
 
 
@@ -91,6 +93,13 @@ def pack(lines: Sequence[GivenLine | UnitLine], *, bag_g: int) -> list[Unit]:
 def is_complete(*, expected: int | None, confirmed: int) -> bool:
     """Say whether every order of a wave is there: the closing has said how many, and so many are."""
     return expected is not None and confirmed >= expected
+
+
+def leg_of_portion(leg: int, form: Form, *, is_delivered: bool) -> int:
+    """Return the leg that a portion has passed: of a load in bulk each reaches its door for itself."""
+    if form is Form.BAGGED:
+        return leg
+    return Leg.DOOR if is_delivered else min(leg, Leg.GATE)
 
 
 def area_path(zone_path: Iterable[UUID], *ids: UUID | None) -> tuple[UUID, ...]:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, false, or_, text
+from sqlalchemy import Row, and_, false, or_, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from services.contracts.orders import SlotClosed, ZoneOpened
+from services.contracts.orders import Form, SlotClosed, ZoneOpened
 from services.dispatch.loads.domain import Packing
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow, PortionRow
 from services.dispatch.rows import to_json
@@ -115,11 +115,12 @@ COUNT_WRONG_PINS = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """Whose loads a caller may see in a list: of zones, of doors, of an outlet, of a household."""
+    """Whose loads a caller may see in a list: of zones, doors, gates (in bulk), an outlet, a household."""
 
     zone_ids: tuple[UUID, ...] = ()
     community_ids: tuple[UUID, ...] = ()
     building_ids: tuple[UUID, ...] = ()
+    gate_ids: tuple[UUID, ...] = ()
     outlet_id: UUID | None = None
     household_id: UUID | None = None
 
@@ -209,6 +210,7 @@ async def list_loads(
         col(LoadRow.zone_id).in_(sight.zone_ids) if sight.zone_ids else false(),
         col(LoadRow.community_id).in_(sight.community_ids) if sight.community_ids else false(),
         col(LoadRow.building_id).in_(sight.building_ids) if sight.building_ids else false(),
+        and_(col(LoadRow.form) == Form.BULK, col(LoadRow.community_id).in_(sight.gate_ids)),
         col(LoadRow.outlet_id) == sight.outlet_id if sight.outlet_id else false(),
         col(LoadRow.household_id) == sight.household_id if sight.household_id else false(),
     )

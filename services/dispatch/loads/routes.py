@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts import access
 from services.contracts.access import Action, Relation, Resource, Role
+from services.contracts.orders import Form
 from services.dispatch.crew import domain as crew_domain
 from services.dispatch.crew import queries as crew_queries
 from services.dispatch.crew.domain import Duty
@@ -57,7 +58,7 @@ async def list_portions(
 ) -> Page[PortionView]:
     """List the portions of an order; what is another household's is not there."""
     found = await queries.list_portions(session, order_id)
-    seen = [each for each in found if await _may_read(session, caller, each[1], now)]
+    seen = [each for each in found if await _may_read(session, caller, *each, now)]
     return Page[PortionView](items=await _views(session, caller, request, seen))
 
 
@@ -67,7 +68,7 @@ async def get_portion(
 ) -> PortionView:
     """Show a portion, with its PIN to its household."""
     found = await queries.find_portion(session, portion_id)
-    if found is None or not await _may_read(session, caller, found[1], now):
+    if found is None or not await _may_read(session, caller, *found, now):
         raise NotFound("kit.not_found", "Nothing is found here")
     return (await _views(session, caller, request, [found]))[0]
 
@@ -84,24 +85,27 @@ async def _sight_of(session: AsyncSession, caller: Caller, now: datetime) -> Sig
         zone_ids=zone_ids,
         community_ids=tuple(duty.community_id for duty in duties if not duty.building_ids),
         building_ids=tuple(building for duty in duties for building in duty.building_ids),
+        gate_ids=tuple(duty.community_id for duty in duties),
         outlet_id=caller.outlet_id if Role.OUTLET in caller.roles else None,
         household_id=caller.household_id if Role.RESIDENT in caller.roles else None,
     )
 
 
-async def _may_read(session: AsyncSession, caller: Caller, load: LoadRow, now: datetime) -> bool:
+async def _may_read(
+    session: AsyncSession, caller: Caller, portion: PortionRow, load: LoadRow, now: datetime
+) -> bool:
     zones = await places_queries.find_zones(session, [load.zone_id])
     zone_path = zones[load.zone_id].path if load.zone_id in zones else ()
     relation = None
     if caller.person_id:
         duties = await crew_queries.find_duties(session, caller.person_id, since=now)
         if crew_domain.is_steward_of(
-            duties, community_id=load.community_id, building_id=load.building_id, at=now
+            duties, community_id=load.community_id, building_id=portion.building_id, at=now
         ):
             relation = Relation.BUILDING_STEWARD
     resource = Resource(
-        path=domain.area_path(zone_path, load.zone_id, load.community_id, load.building_id),
-        household_id=load.household_id,
+        path=domain.area_path(zone_path, load.zone_id, load.community_id, portion.building_id),
+        household_id=portion.household_id,
     )
     return access.may(caller, Action.READ_LOAD, resource, relation)
 
@@ -116,7 +120,8 @@ async def _views(
             portion_id=portion.portion_id,
             order_id=portion.order_id,
             load_id=portion.load_id,
-            leg=load.leg,
+            leg=domain.leg_of_portion(load.leg, Form(load.form), is_delivered=bool(portion.delivered_at)),
+            is_empty=portion.is_empty,
             delivered_at=portion.delivered_at,
             pin=marks.pin_of(portion.portion_id) if _is_own(caller, portion) else None,
             pin_tries_left=max(0, PIN_TRIES - wrong.get(portion.portion_id, 0)),

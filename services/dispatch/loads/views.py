@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from services.contracts.orders import Form
 from services.dispatch.loads.domain import UnitKind
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow
 
@@ -71,18 +72,23 @@ class LoadView(BaseModel):
 
     @classmethod
     def of(cls, load: LoadRow, units: Sequence[LoadUnitRow]) -> "LoadView":
-        """Return a load as it is told; the household behind it is not."""
+        """Return a load as it leaves its outlet; neither its households are told nor their bags of bulk."""
+        packed = [unit for unit in units if load.form == Form.BAGGED or unit.portion_id is None]
         known = load.model_dump(exclude={"sequence", "household_id", "split_by"})
-        return cls(**known, units=[LoadUnitView.of(unit) for unit in units])
+        return cls(**known, units=[LoadUnitView.of(unit) for unit in packed])
 
 
 class PortionView(BaseModel):
-    """What a household gets of a load; the PIN is for its own eyes, and bears five wrong tries."""
+    """What a household gets of a load; the PIN is for its own eyes, and bears five wrong tries.
+
+    Of an empty one nothing was left when the load was split at the gate.
+    """
 
     portion_id: UUID
     order_id: UUID
     load_id: UUID
     leg: int
+    is_empty: bool
     delivered_at: datetime | None
     pin: str | None
     pin_tries_left: int

@@ -12,10 +12,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg
+from services.contracts.orders import Form
 from services.contracts.values import Point, ZoneClass
 from services.dispatch.crew import domain as crew_domain
 from services.dispatch.crew import queries as crew_queries
 from services.dispatch.crew.domain import CrewClearance, Duty
+from services.dispatch.loads.domain import UnitKind
 from services.dispatch.loads.marks import Marks
 from services.dispatch.relay import domain, parties, passages, queries
 from services.dispatch.relay.domain import Evidence, HandOver, Proof
@@ -105,15 +107,19 @@ async def record_hand_overs(
 async def find_tie(
     session: AsyncSession, caller: Caller, load_ids: Iterable[UUID], *, since: datetime
 ) -> Tie:
-    """Return what ties a caller to loads: duties not over at `since`, trips, what was ever taken over."""
+    """Return what ties a caller to loads: duties not over at `since`, trips, what was ever in hand."""
     loads = set(load_ids)
     person_id = caller.person_id
     hand_overs = await queries.find_of_loads(session, loads)
+    splitters = await queries.find_splitters(session, loads)
     return Tie(
         caller=caller,
         drivers=await queries.find_drivers(session, loads),
         duties=await crew_queries.find_duties(session, person_id, since=since) if person_id else (),
-        takers={load_id: domain.takers_of(each) for load_id, each in hand_overs.items()},
+        takers={
+            load_id: domain.takers_of(hand_overs.get(load_id, ())) | splitters.get(load_id, frozenset())
+            for load_id in loads
+        },
     )
 
 
@@ -161,7 +167,7 @@ async def _gather(
         ),
         duties=await crew_queries.find_duties(session, *people, since=since),
         spells=await seats.find_of_loads(session, load_ids),
-        takers={load_id: set(tie.takers.get(load_id, ())) for load_id in load_ids},
+        takers={load_id: set(tie.takers[load_id]) for load_id in load_ids},
         wrong=await queries.find_wrong_pins(
             session, [unit.portion_id for unit in units.values() if unit.portion_id]
         ),
@@ -186,7 +192,8 @@ def _judge(pointer: str, noted: Noted, facts: Facts, now: datetime) -> Outcome:
         return _refused(Fault(f"{pointer}/hand_over_id", "dispatch.hand_over_id_reused"))
     fault = (
         domain.find_time_fault(pointer, note.occurred_at, now)
-        or parties.find_household_fault(pointer, note, unit.household_id)
+        or domain.find_kind_fault(pointer, note.leg, UnitKind(unit.kind), Form(unit.form))
+        or parties.find_household_fault(pointer, note, unit.door_household_id)
         or _find_proof_fault(pointer, noted, unit.portion_id, facts)
     )
     return _refused(fault) if fault else _record(noted, unit, facts)
@@ -238,8 +245,8 @@ def _find_reasons(note: HandOver, unit: Row[Any], facts: Facts) -> list[Reason]:
     load = Destination(
         outlet_id=unit.outlet_id,
         community_id=unit.community_id,
-        building_id=unit.building_id,
-        household_id=unit.household_id,
+        building_id=unit.door_building_id,
+        household_id=unit.door_household_id,
         # A zone that was not heard of yet is taken for the strictest.
         zone_class=ZoneClass(unit.zone_class or ZoneClass.SEALED),
     )

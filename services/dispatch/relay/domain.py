@@ -15,6 +15,8 @@ from typing import Final
 from uuid import UUID
 
 from services.contracts.dispatch import Leg
+from services.contracts.orders import Form
+from services.dispatch.loads.domain import UnitKind
 from services.dispatch.loads.marks import PIN_TRIES, Marks
 from services.kit.errors import Fault
 
@@ -99,17 +101,42 @@ class Evidence:
     wrong_pins: set[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a load is carried in, and by portion the bags that something is in; bagged, they are the same.
+
+    What is carried of a load in bulk ends at the gate, where its bags come to be.
+    """
+
+    carried: frozenset[UUID]
+    bags: Mapping[UUID, frozenset[UUID]]
+    order_ids: tuple[UUID, ...]
+    split_at: datetime | None = None
+    split_by: UUID | None = None
+
+    @property
+    def all_bags(self) -> frozenset[UUID]:
+        """Return everything that is to reach a door."""
+        return frozenset().union(*self.bags.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """When a load was first touched, and when the last of its units passed each leg."""
+    """When a load was first touched, and when the last of its units passed each leg.
+
+    `emptied_at` is when it turned out that there was nothing in it for any door.
+    """
 
     touched_at: datetime | None
     passages: Mapping[Leg, HandOver]
     breached: AbstractSet[Leg]
+    emptied_at: datetime | None = None
 
     def at(self, leg: Leg) -> datetime | None:
         """Return when all of the load had passed a leg."""
-        return self.passages[leg].at if leg in self.passages else None
+        if leg in self.passages:
+            return self.passages[leg].at
+        return self.emptied_at if leg is Leg.DOOR else None
 
     def taker(self, leg: Leg) -> UUID | None:
         """Return who took what of the load passed a leg last; None: it has not passed."""
@@ -134,35 +161,74 @@ def takers_of(hand_overs: Iterable[HandOver]) -> frozenset[UUID]:
     return frozenset(each.taker_id for each in hand_overs if each.leg is not Leg.DOOR)
 
 
-def moments_of(load_unit_ids: AbstractSet[UUID], hand_overs: Sequence[HandOver]) -> Moments:
-    """Return what a load's hand-overs make of it.
+def holders_of(contents: Contents, hand_overs: Iterable[HandOver]) -> dict[UUID, UUID | None]:
+    """Return who has each unit of a load; None: it is at the outlet, or is split and holds nothing any more.
+
+    A bag that never changed hands is with who split its load, and until then with who has all of the crates.
+    """
+    chains: dict[UUID, list[HandOver]] = {}
+    for each in hand_overs:
+        chains.setdefault(each.load_unit_id, []).append(each)
+    last = {load_unit_id: holder_of(chain) for load_unit_id, chain in chains.items()}
+    carriers = {last.get(load_unit_id) for load_unit_id in contents.carried}
+    at_gate = contents.split_by or (carriers.pop() if len(carriers) == 1 else None)
+    carried = {each: None if contents.split_by else last.get(each) for each in contents.carried}
+    return {**dict.fromkeys(contents.all_bags, at_gate), **last, **carried}
+
+
+def moments_of(
+    load_unit_ids: AbstractSet[UUID],
+    hand_overs: Sequence[HandOver],
+    *,
+    bags: AbstractSet[UUID] | None = None,
+    split_at: datetime | None = None,
+) -> Moments:
+    """Return what a load's hand-overs make of it; `bags` pass the doors where that is not what is carried.
 
     A unit passes a leg when it is first handed over there; a load when its last unit has. The legs may come
     in any order: what is at its door is delivered, though its way there is told later.
     """
+    at_doors = load_unit_ids if bags is None else bags
+    passing = {Leg.PICK_UP: load_unit_ids, Leg.GATE: load_unit_ids, Leg.DOOR: at_doors}
     passages = {}
-    for leg in Leg:
-        first: dict[UUID, HandOver] = {}
-        for each in custody_of(hand_overs):
-            if each.leg is leg:
-                first.setdefault(each.load_unit_id, each)
-        if load_unit_ids and load_unit_ids <= first.keys():
-            passages[leg] = max(first.values(), key=lambda each: each.place_in_chain)
+    for leg, wanted in passing.items():
+        first = _first_passages(hand_overs, leg)
+        if wanted and wanted <= first.keys():
+            passages[leg] = max((first[each] for each in wanted), key=lambda each: each.place_in_chain)
+    touches = [each.at for each in hand_overs]
     return Moments(
-        touched_at=min((each.at for each in hand_overs), default=None),
+        touched_at=min([*touches, split_at] if split_at else touches, default=None),
         passages=passages,
-        breached={each.leg for each in hand_overs if each.is_breach},
+        breached={
+            each.leg for each in hand_overs if each.is_breach and each.load_unit_id in passing[each.leg]
+        },
+        emptied_at=None if at_doors else split_at,
     )
+
+
+def deliveries_of(
+    bags: Mapping[UUID, AbstractSet[UUID]], hand_overs: Iterable[HandOver]
+) -> dict[UUID, datetime]:
+    """Return when those portions had reached their door of which every bag has."""
+    first = _first_passages(hand_overs, Leg.DOOR)
+    return {
+        portion_id: max(first[each].at for each in wanted)
+        for portion_id, wanted in bags.items()
+        if wanted and wanted <= first.keys()
+    }
 
 
 def reckon(hand_over: HandOver, *, confirmed_at: datetime, now: datetime) -> HandOver:
     """Return a hand-over of a load whose order was confirmed then, with the moment that counts."""
-    told = hand_over.occurred_at
-    if told >= confirmed_at:
-        return replace(hand_over, reckoned_at=told)
+    at, is_doubtful = reckon_moment(hand_over.occurred_at, confirmed_at=confirmed_at, now=now)
+    return replace(hand_over, reckoned_at=at, clock_doubtful=is_doubtful)
+
+
+def reckon_moment(told: datetime, *, confirmed_at: datetime, now: datetime) -> tuple[datetime, bool]:
+    """Return the moment that counts for what a device told, and whether its clock is doubtful."""
     if told >= confirmed_at - CLOCKS_APART:
-        return replace(hand_over, reckoned_at=confirmed_at)
-    return replace(hand_over, reckoned_at=now, clock_doubtful=True)
+        return max(told, confirmed_at), False
+    return now, True
 
 
 def find_time_fault(pointer: str, occurred_at: datetime, now: datetime) -> Fault | None:
@@ -170,6 +236,16 @@ def find_time_fault(pointer: str, occurred_at: datetime, now: datetime) -> Fault
     if occurred_at <= now + CLOCKS_APART:
         return None
     return Fault(f"{pointer}/occurred_at", "dispatch.occurred_in_future", {"now": now.isoformat()})
+
+
+def find_kind_fault(pointer: str, leg: Leg, kind: UnitKind, form: Form) -> Fault | None:
+    """Name a unit that is not there on a leg: bulk is in crates up to the gate, and in bags from there."""
+    is_bag = kind is UnitKind.HOUSEHOLD_BAG
+    before_the_gate = is_bag and form is Form.BULK and leg is Leg.PICK_UP
+    behind_the_gate = not is_bag and leg is Leg.DOOR
+    if not (before_the_gate or behind_the_gate):
+        return None
+    return Fault(f"{pointer}/leg", "dispatch.unit_not_of_leg", {"leg": int(leg), "kind": kind})
 
 
 def find_proof_fault(pointer: str, proof: Proof, hand_over: HandOver, against: Evidence) -> Fault | None:
@@ -195,6 +271,13 @@ def find_proof_fault(pointer: str, proof: Proof, hand_over: HandOver, against: E
 def is_scan(proof: Proof, load_unit_id: UUID, marks: Marks) -> bool:
     """Say whether a proof is the unit's own label: whoever shows it had the unit in hand."""
     return proof.kind is ProofKind.QR and marks.is_label_of(load_unit_id, proof.value or "")
+
+
+def _first_passages(hand_overs: Iterable[HandOver], leg: Leg) -> dict[UUID, HandOver]:
+    first: dict[UUID, HandOver] = {}
+    for each in custody_of(each for each in hand_overs if each.leg is leg):
+        first.setdefault(each.load_unit_id, each)
+    return first
 
 
 def _find_pin_fault(pointer: str, told: str, against: Evidence) -> Fault | None:

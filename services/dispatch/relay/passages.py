@@ -1,6 +1,6 @@
 """What recorded hand-overs move: loads over their legs, portions to their households, trips on their way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg, LoadHandedOver, PortionDelivered
 from services.dispatch.relay import domain, queries
-from services.dispatch.relay.domain import Moments
+from services.dispatch.relay.domain import Contents, HandOver, Moments
 from services.dispatch.trips import application as trips_application
 from services.kit import outbox
 from services.kit.event import Event
@@ -25,11 +25,20 @@ async def move(session: AsyncSession, loads: Mapping[UUID, Row[Any]], now: datet
     The caller holds the rows of the loads.
     """
     hand_overs = await queries.find_of_loads(session, loads)
-    unit_ids = await queries.find_unit_ids(session, loads)
+    contents = await queries.find_contents(session, loads)
     moments = {
-        load_id: domain.moments_of(unit_ids[load_id], hand_overs[load_id]) for load_id in sorted(loads)
+        load_id: domain.moments_of(
+            contents[load_id].carried,
+            hand_overs.get(load_id, ()),
+            bags=contents[load_id].all_bags,
+            split_at=contents[load_id].split_at,
+        )
+        for load_id in sorted(loads)
     }
-    news = {load_id: _news_of(loads[load_id], each) for load_id, each in moments.items()}
+    news = {
+        load_id: _news_of(loads[load_id], contents[load_id].order_ids, each)
+        for load_id, each in moments.items()
+    }
     sequences = await queries.move_loads(
         session, moments, {load_id: len(events) for load_id, events in news.items()}
     )
@@ -37,27 +46,44 @@ async def move(session: AsyncSession, loads: Mapping[UUID, Row[Any]], now: datet
     for load_id, events in news.items():
         first = sequences[load_id] - len(events) + 1
         said.extend((event, first + place) for place, event in enumerate(events))
-    delivered = await queries.deliver_portions(session, loads)
-    for row in delivered:
-        portion = PortionDelivered(
-            portion_id=row.portion_id,
-            order_id=row.order_id,
-            incident_id=row.incident_id,
-            household_id=row.household_id,
-            delivered_at=row.delivered_at,
-        )
-        said.append((portion, row.sequence))
+    said.extend(await _deliver(session, contents, hand_overs))
     started = [
         load_id
-        for load_id, events in news.items()
-        if events and not loads[load_id].leg and loads[load_id].withdrawn_at is None
+        for load_id, each in moments.items()
+        if not loads[load_id].leg and loads[load_id].withdrawn_at is None and any(map(each.at, Leg))
     ]
     takers = {load_id: moments[load_id].taker(Leg.PICK_UP) for load_id in started}
     await trips_application.note_loaded(session, takers, now)
     await outbox.add_all(session, said)
 
 
-def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
+async def _deliver(
+    session: AsyncSession,
+    contents: Mapping[UUID, Contents],
+    hand_overs: Mapping[UUID, Sequence[HandOver]],
+) -> list[tuple[Event, int]]:
+    """Write which portions have reached their doors, and return what is news of that."""
+    deliveries = {
+        portion_id: at
+        for load_id, each in contents.items()
+        for portion_id, at in domain.deliveries_of(each.bags, hand_overs.get(load_id, ())).items()
+    }
+    return [
+        (
+            PortionDelivered(
+                portion_id=row.portion_id,
+                order_id=row.order_id,
+                incident_id=row.incident_id,
+                household_id=row.household_id,
+                delivered_at=row.delivered_at,
+            ),
+            row.sequence,
+        )
+        for row in await queries.deliver_portions(session, deliveries)
+    ]
+
+
+def _news_of(load: Row[Any], order_ids: tuple[UUID, ...], moments: Moments) -> list[Event]:
     if load.withdrawn_at is not None:
         # Its order has ended, yet the goods left: the shop's shelf has to know, and no portion is delivered.
         log.warning("load.strayed", load_id=str(load.load_id))
@@ -65,7 +91,7 @@ def _news_of(load: Row[Any], moments: Moments) -> list[Event]:
     return [
         LoadHandedOver(
             load_id=load.load_id,
-            order_ids=(load.order_id,),
+            order_ids=order_ids,
             outlet_id=load.outlet_id,
             incident_id=load.incident_id,
             leg=leg,

@@ -27,7 +27,7 @@ class Tie:
 
     def may_read(self, load: Any, zone_path: Iterable[UUID], now: datetime) -> bool:
         """Say whether the caller may know of a load at all."""
-        relation = self._relation(load, now, at_gate=True)
+        relation = self._relation(load, None, now)
         return access.may(self.caller, Action.READ_LOAD, resource_of(load, zone_path), relation)
 
     def may_hand_over(self, unit: Any, note: HandOver, *, is_scanned: bool) -> bool:
@@ -38,8 +38,20 @@ class Tie:
         """
         if is_scanned and self.caller.person_id in {note.giver_id, note.taker_id}:
             return True
-        relation = self._relation(unit, note.at, at_gate=note.leg is Leg.GATE)
-        return access.may(self.caller, Action.HAND_OVER, resource_of(unit, unit.path or ()), relation)
+        door = None if note.leg is Leg.GATE else unit.door_building_id
+        path = loads_domain.area_path(unit.path or (), unit.zone_id, unit.community_id, unit.door_building_id)
+        relation = self._relation(unit, door, note.at)
+        resource = Resource(path=path, outlet_id=unit.outlet_id)
+        return access.may(self.caller, Action.HAND_OVER, resource, relation)
+
+    def may_split(self, load: Any, zone_path: Iterable[UUID], at: datetime) -> bool:
+        """Say whether the caller is at the gate where a load in bulk is split, or in command there.
+
+        Only they may know of its households.
+        """
+        place = Resource(path=loads_domain.area_path(zone_path, load.zone_id, load.community_id))
+        relation = Relation.BUILDING_STEWARD if self._is_at_door(load, None, at) else None
+        return access.may(self.caller, Action.HAND_OVER, place, relation)
 
     def is_party(self, unit: Any, note: HandOver) -> bool:
         """Say whether the hand-over is the caller's to tell: a command tells all, a shop what leaves it."""
@@ -50,19 +62,21 @@ class Tie:
             return note.leg is Leg.PICK_UP
         return self.caller.person_id in (note.giver_id, note.taker_id)
 
-    def _relation(self, load: Any, at: datetime, *, at_gate: bool) -> Relation | None:
+    def _relation(self, load: Any, building_id: UUID | None, at: datetime) -> Relation | None:
         person_id = self.caller.person_id
-        # Who has it or had it is tied to it for good: the log of a driver taken off the trip still counts.
-        had_it = person_id in self.takers.get(load.load_id, frozenset())
-        if Role.DRIVER in self.caller.roles and (had_it or self.drivers.get(load.load_id) == person_id):
+        is_driver = Role.DRIVER in self.caller.roles
+        if is_driver and (self._had(load) or self.drivers.get(load.load_id) == person_id):
             return Relation.ASSIGNED_DRIVER
-        stands = crew_domain.is_steward_of(
-            self.duties,
-            community_id=load.community_id,
-            building_id=None if at_gate else load.building_id,
-            at=at,
+        return Relation.BUILDING_STEWARD if self._is_at_door(load, building_id, at) else None
+
+    def _is_at_door(self, load: Any, building_id: UUID | None, at: datetime) -> bool:
+        return self._had(load) or crew_domain.is_steward_of(
+            self.duties, community_id=load.community_id, building_id=building_id, at=at
         )
-        return Relation.BUILDING_STEWARD if had_it or stands else None
+
+    def _had(self, load: Any) -> bool:
+        # Who has it or had it is tied to it for good: the log of a driver taken off the trip still counts.
+        return self.caller.person_id in self.takers.get(load.load_id, frozenset())
 
 
 def resource_of(load: Any, zone_path: Iterable[UUID]) -> Resource:

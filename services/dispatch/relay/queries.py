@@ -9,12 +9,14 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg
-from services.dispatch.relay.domain import HandOver, Moments
+from services.dispatch.relay.domain import Contents, HandOver, Moments
 from services.dispatch.rows import to_json
 
 # In key order. A weaker lock than FOR UPDATE: whoever only names a load in a row of his own need not wait.
 LOCK_UNITS = text("""
-    SELECT load_units.load_unit_id, loads.*, portions.portion_id, zones.zone_class, zones.path
+    SELECT load_units.load_unit_id, load_units.kind, loads.*, portions.portion_id,
+           portions.building_id AS door_building_id, portions.household_id AS door_household_id,
+           zones.zone_class, zones.path
     FROM load_units JOIN loads USING (load_id)
     LEFT JOIN portions USING (portion_id)
     LEFT JOIN zones ON zones.zone_id = loads.zone_id
@@ -23,12 +25,20 @@ LOCK_UNITS = text("""
     FOR NO KEY UPDATE OF loads
 """)
 FIND_OF_LOADS = text("""
-    SELECT load_units.load_id, hand_overs.* FROM load_units JOIN hand_overs USING (load_unit_id)
+    SELECT load_units.load_id, portion_id, hand_overs.* FROM load_units JOIN hand_overs USING (load_unit_id)
     WHERE load_units.load_id = ANY(CAST(:load_ids AS uuid[]))
 """)
 FIND_BY_IDS = text("SELECT * FROM hand_overs WHERE hand_over_id = ANY(CAST(:ids AS uuid[]))")
-FIND_UNIT_IDS = text("""
-    SELECT load_id, load_unit_id FROM load_units WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
+FIND_CONTENTS = text("""
+    SELECT loads.load_id, split_at, split_by, load_unit_id, portion_id, portions.order_id,
+           form = 'bagged' OR portion_id IS NULL AS is_carried, jsonb_array_length(lines) > 0 AS is_filled
+    FROM load_units JOIN loads USING (load_id)
+    LEFT JOIN (SELECT portion_id, order_id FROM portions) AS portions USING (portion_id)
+    WHERE loads.load_id = ANY(CAST(:load_ids AS uuid[]))
+""")
+FIND_SPLITTERS = text("""
+    SELECT load_id, split_by FROM loads
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND split_by IS NOT NULL
 """)
 FIND_WRONG_PINS = text("""
     SELECT portion_id, tried FROM wrong_pins WHERE portion_id = ANY(CAST(:portion_ids AS uuid[]))
@@ -76,13 +86,17 @@ MOVE = text("""
     RETURNING loads.load_id, sequence
 """)
 DELIVER = text("""
-    UPDATE portions SET delivered_at = loads.delivered_at, sequence = portions.sequence + 1
-    FROM loads
-    WHERE portions.load_id = loads.load_id AND loads.form = 'bagged' AND portions.delivered_at IS NULL
-      AND loads.withdrawn_at IS NULL AND loads.delivered_at IS NOT NULL
-      AND loads.load_id = ANY(CAST(:load_ids AS uuid[]))
-    RETURNING portions.portion_id, portions.order_id, loads.incident_id, portions.household_id,
-              portions.delivered_at, portions.sequence
+    WITH told AS (
+        SELECT portion_id, incident_id, row.delivered_at, portions.delivered_at IS NULL AS is_news
+        FROM unnest(CAST(:portion_ids AS uuid[]), CAST(:moments AS timestamptz[]))
+            AS row (portion_id, delivered_at)
+        JOIN portions USING (portion_id) JOIN loads USING (load_id)
+        WHERE withdrawn_at IS NULL
+    )
+    UPDATE portions SET delivered_at = told.delivered_at, sequence = sequence + CAST(is_news AS integer)
+    FROM told WHERE portions.portion_id = told.portion_id
+    RETURNING portions.portion_id, order_id, incident_id, household_id, portions.delivered_at, sequence,
+              is_news
 """)
 LIST_BREACHES = text("""
     SELECT breaches.*, load_unit_id, leg, giver_id, taker_id, occurred_at
@@ -128,12 +142,18 @@ async def list_rows_of_load(session: AsyncSession, load_id: UUID) -> list[Row[An
     return list(await session.execute(FIND_OF_LOADS, {"load_ids": [load_id]}))
 
 
-async def find_unit_ids(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
-    """Return the units of loads."""
-    found: dict[UUID, set[UUID]] = {}
-    for row in await session.execute(FIND_UNIT_IDS, {"load_ids": sorted(set(load_ids))}):
-        found.setdefault(row.load_id, set()).add(row.load_unit_id)
-    return found
+async def find_contents(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, Contents]:
+    """Return what loads consist of."""
+    units: dict[UUID, list[Row[Any]]] = {}
+    for row in await session.execute(FIND_CONTENTS, {"load_ids": sorted(set(load_ids))}):
+        units.setdefault(row.load_id, []).append(row)
+    return {load_id: _contents_of(each) for load_id, each in units.items()}
+
+
+async def find_splitters(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return who split loads, for those that are split."""
+    rows = await session.execute(FIND_SPLITTERS, {"load_ids": sorted(set(load_ids))})
+    return {row.load_id: frozenset({row.split_by}) for row in rows}
 
 
 async def find_wrong_pins(session: AsyncSession, portion_ids: Iterable[UUID]) -> dict[UUID, set[bytes]]:
@@ -190,9 +210,10 @@ async def move_loads(
     return {row.load_id: row.sequence for row in await session.execute(MOVE, given)}
 
 
-async def deliver_portions(session: AsyncSession, load_ids: Iterable[UUID]) -> list[Row[Any]]:
-    """Write that the households of loads have theirs; return the portions of which it is news."""
-    return list(await session.execute(DELIVER, {"load_ids": sorted(set(load_ids))}))
+async def deliver_portions(session: AsyncSession, moments: Mapping[UUID, datetime]) -> list[Row[Any]]:
+    """Write when households had their portions; return those portions of which it is news."""
+    given = {"portion_ids": list(moments), "moments": list(moments.values())}
+    return [row for row in await session.execute(DELIVER, given) if row.is_news]
 
 
 async def list_breaches(
@@ -227,4 +248,18 @@ def _hand_over_of(row: Row[Any]) -> HandOver:
         reckoned_at=row.reckoned_at,
         clock_doubtful=row.clock_doubtful,
         is_breach=row.is_breach,
+    )
+
+
+def _contents_of(units: Sequence[Row[Any]]) -> Contents:
+    bags: dict[UUID, set[UUID]] = {unit.portion_id: set() for unit in units if unit.portion_id}
+    for unit in units:
+        if unit.portion_id and unit.is_filled:
+            bags[unit.portion_id].add(unit.load_unit_id)
+    return Contents(
+        carried=frozenset(unit.load_unit_id for unit in units if unit.is_carried),
+        bags={portion_id: frozenset(each) for portion_id, each in bags.items()},
+        order_ids=tuple(sorted({unit.order_id for unit in units if unit.order_id})),
+        split_at=units[0].split_at,
+        split_by=units[0].split_by,
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts import access
 from services.contracts.access import Action, Resource, Role
 from services.contracts.dispatch import Leg
+from services.contracts.orders import Form
 from services.contracts.values import Point
 from services.dispatch.bodies import LARGEST_BATCH, Body, Moment
 from services.dispatch.loads import queries as loads_queries
@@ -115,30 +116,37 @@ async def record_hand_overs(  # noqa: PLR0913 - a request that has its effect on
 
 @hand_over_router.get("")
 async def list_hand_overs(session: Session, now: Now, caller: Caller, load_id: UUID) -> Page[HandOverView]:
-    """Show a load's chain of custody, unit by unit."""
-    await _get_load(session, caller, load_id, now)
-    rows = await queries.list_rows_of_load(session, load_id)
+    """Show a load's chain of custody, unit by unit; a household's bag of a bulk load to its gate alone."""
+    _, sees_bags = await _get_load(session, caller, load_id, now)
+    found = await queries.list_rows_of_load(session, load_id)
+    rows = [row for row in found if sees_bags or row.portion_id is None]
     rows.sort(key=lambda row: (row.load_unit_id, row.leg, row.reckoned_at, row.hand_over_id))
     return Page[HandOverView](items=[HandOverView.of(row) for row in rows])
 
 
 @load_router.get("/{load_id}")
 async def get_load(session: Session, now: Now, caller: Caller, load_id: UUID) -> HeldLoadView:
-    """Show a load, its units and who has each."""
-    load = await _get_load(session, caller, load_id, now)
+    """Show a load, its units and who has each; the households' bags of a bulk load to its gate alone."""
+    load, sees_bags = await _get_load(session, caller, load_id, now)
     units = (await loads_queries.find_units(session, [load_id])).get(load_id, [])
     held = await _holders(session, load_id)
     return HeldLoadView(
         **load.model_dump(exclude={"sequence", "household_id", "split_by"}),
-        units=[_held(unit, held.get(unit.load_unit_id)) for unit in units],
+        units=[
+            _held(unit, held.get(unit.load_unit_id)) for unit in units if sees_bags or unit.portion_id is None
+        ],
     )
 
 
 @unit_router.get("/{load_unit_id}")
 async def get_unit(session: Session, now: Now, caller: Caller, load_unit_id: UUID) -> HeldUnitView:
     """Show a load unit and who has it."""
-    unit = await _get_unit(session, load_unit_id)
-    await _get_load(session, caller, unit.load_id, now)
+    unit = await loads_queries.find_unit(session, load_unit_id)
+    if unit is None:
+        raise _missing()
+    _, sees_bags = await _get_load(session, caller, unit.load_id, now)
+    if not sees_bags and unit.portion_id is not None:
+        raise _missing()
     return _held(unit, (await _holders(session, unit.load_id)).get(load_unit_id))
 
 
@@ -175,29 +183,25 @@ async def close_breach(  # noqa: PLR0913 - a request that has its effect once
     return await once.accept(ClosedView(breach_id=breach_id, closed_at=now), status=200)
 
 
-async def _get_load(session: AsyncSession, caller: Caller, load_id: UUID, now: datetime) -> LoadRow:
+async def _get_load(
+    session: AsyncSession, caller: Caller, load_id: UUID, now: datetime
+) -> tuple[LoadRow, bool]:
+    """Return a load that the caller may know of, and whether also who gets what of it."""
     load = await loads_queries.find_load(session, load_id)
     if load is None:
         raise _missing()
     tie = await application.find_tie(session, caller, [load_id], since=now)
     zones = await places_queries.find_zones(session, [load.zone_id])
-    if not tie.may_read(load, zones[load.zone_id].path if load.zone_id in zones else (), now):
+    path = zones[load.zone_id].path if load.zone_id in zones else ()
+    if not tie.may_read(load, path, now):
         raise _missing()
-    return load
-
-
-async def _get_unit(session: AsyncSession, load_unit_id: UUID) -> LoadUnitRow:
-    unit = await loads_queries.find_unit(session, load_unit_id)
-    if unit is None:
-        raise _missing()
-    return unit
+    return load, load.form == Form.BAGGED or tie.may_split(load, path, now)
 
 
 async def _holders(session: AsyncSession, load_id: UUID) -> dict[UUID, UUID | None]:
-    by_unit: dict[UUID, list[HandOver]] = {}
-    for each in (await queries.find_of_loads(session, [load_id])).get(load_id, []):
-        by_unit.setdefault(each.load_unit_id, []).append(each)
-    return {load_unit_id: domain.holder_of(each) for load_unit_id, each in by_unit.items()}
+    contents = (await queries.find_contents(session, [load_id]))[load_id]
+    hand_overs = await queries.find_of_loads(session, [load_id])
+    return domain.holders_of(contents, hand_overs.get(load_id, ()))
 
 
 def _held(unit: LoadUnitRow, holder_id: UUID | None) -> HeldUnitView:

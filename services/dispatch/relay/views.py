@@ -74,7 +74,7 @@ class HandOverView(BaseModel):
 
 
 class HeldUnitView(LoadUnitView):
-    """A load unit and who has it; nobody: it is still at the outlet."""
+    """A load unit and who has it; nobody: it is still at the outlet, or was split and is empty."""
 
     holder_id: UUID | None
 
