@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from services.catalog.outlets.items import LEDGER
+from services.catalog.stock.offers.routes import GOODS
 from services.contracts.access import Role
+from services.kit.http.sheets import Form
 from services.kit.ids import new_id
+from services.whitelist.people.routes import STAFF_LIST
 from tests.catalog import goods
 from tests.catalog.builders import make_outlet, qualify_outlets
 from tests.dispatch.builders import make_pass, make_vehicle
@@ -127,6 +131,9 @@ async def _fill_shops(world: World) -> tuple[list[UUID], list[str]]:
     for shop in shops[:2]:
         await goods.stock_up(client, shop, products[0], 200, "1001")
         await goods.stock_up(client, shop, products[1], 200, "1002")
+    await _send_sheet(world, "catalog", "/v1/outlets.csv", LEDGER, headers("commander"))
+    path = f"/v1/outlets/{shops[0]}/offers.csv"
+    await _send_sheet(world, "catalog", path, GOODS, headers("outlet", outlet_id=shops[0]))
     deal = {"plu": "1001", "sold_on": "2022-03-01", "sale_fen": 120, "purchase_fen": 100}
     inspector = headers("regulator", key=new_id().hex)
     await world.send("catalog", f"/v1/outlets/{shops[0]}/deals", {"deals": [deal]}, inspector)
@@ -145,6 +152,7 @@ async def _gather_people(world: World, town: towns.Town) -> list[str]:
         make_person("driver-1", role="driver"),
         make_person("driver-2", role="driver"),
     )
+    await _send_sheet(world, "whitelist", "/v1/people.csv", STAFF_LIST, headers("commander"))
     await add_checks(client, *(make_check(person) for person in people))
     signed = {"text_version": "2022-11", "signed_at": _at(hours=-1)}
     await world.send("whitelist", f"/v1/people/{people[0]}/commitment", signed, OFFICER)
@@ -318,6 +326,13 @@ async def _end_another(world: World) -> None:
     incident_id = (await openings.show(client, zone["zone_id"]))["incident_id"]
     path = f"/v1/incidents/{incident_id}/closure"
     await world.send("orders", path, None, town.commander(key=new_id().hex))
+
+
+async def _send_sheet(world: World, service: str, path: str, form: Form[Any], head: dict[str, str]) -> None:
+    """Send what the document shows; of its ids there may be none here, but every line is answered."""
+    head = _keyed(head) | {"content-type": "text/csv"}
+    answer = await world.clients[service].post(path, content=form.example.encode(), headers=head)
+    assert answer.status_code == 200, answer.text
 
 
 def _at(**ahead: float) -> str:
