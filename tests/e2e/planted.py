@@ -319,9 +319,7 @@ async def _end_another(world: World) -> None:
     town = await towns.plant_town(client, prefix="U")
     zone = await openings.prepare(client, town)
     await openings.activate(client, town, zone["zone_id"])
-    await openings.close(client, town, zone["zone_id"])
-    await world.settle()
-    await world.do("orders", "UPDATE slots SET cut_off_at = now() WHERE zone_id = :id", id=zone["zone_id"])
+    await openings.close(client, town, zone["zone_id"], next_class="controlled")
     await world.settle()
     incident_id = (await openings.show(client, zone["zone_id"]))["incident_id"]
     path = f"/v1/incidents/{incident_id}/closure"

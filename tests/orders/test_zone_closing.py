@@ -221,6 +221,30 @@ async def test_open_and_locked_groups_of_a_closed_zone_end_with_its_reason_and_a
     assert await taken(service_sessions, ground) == (0, 0, 0)
 
 
+async def test_a_grant_and_the_closing_at_once_decide_a_group_once(client, service_sessions) -> None:
+    ground = await open_ground(service_sessions, households=2)
+    group_id, parts = await fill_group(client, ground, 0, 1)
+    async with service_sessions.begin() as session:
+        await session.execute(text("UPDATE group_orders SET cut_off_at = now() - interval '1 s'"))
+    assert await run(service_sessions, groups.end_due) == 1
+    await close(client, ground)
+    whole = Grant(product_id=CABBAGE, asked=4, granted=4, code=None, parts=(give(CABBAGE, 4, number=0),))
+    await asyncio.gather(
+        deliver(service_sessions, (GroupGranted(reservation_id=group_id, grants=(whole,)), 1)),
+        run(service_sessions, closing.refuse_undecided),
+    )
+    # Catalog's goods are all confirmed, or all let go.
+    said = [await told(service_sessions, part) for part in parts]
+    is_confirmed = said[0] == [("order_confirmed", 1)]
+    assert (
+        said
+        == [[("order_confirmed", 1)] if is_confirmed else [("order_refused", 1), ("order_refused", 2)]] * 2
+    )
+    assert await taken(service_sessions, ground) == ((2, 2, 4) if is_confirmed else (0, 0, 0))
+    assert await run(service_sessions, closing.refuse_undecided) == 0
+    assert await run(service_sessions, deciding.close_slots) == 1
+
+
 async def test_a_group_that_nobody_has_joined_ends_though_its_slot_is_told(client, service_sessions) -> None:
     ground = await open_ground(service_sessions)
     group_id, _ = await fill_group(client, ground)
