@@ -1,6 +1,7 @@
 """A sheet is read strictly and line by line; what is wrong is told by line and column, never repeated."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
@@ -241,6 +242,15 @@ def test_a_sheet_has_as_many_lines_as_its_batch_takes() -> None:
         "kit.invalid",
         [("/lines", "kit.too_short", {"min_length": 1})],
     )
+
+
+@pytest.mark.parametrize(
+    "text", [f"{HEAD}\n" + "\n" * 900_000, "\r" * 900_000, f"{HEAD}\n" + ",\n" * 450_000]
+)
+def test_blank_lines_without_end_are_refused_at_once(text: str) -> None:
+    started = time.process_time()
+    assert refusal_of(text, Rejected) == ("kit.invalid", [("/lines", "kit.too_long", {"max_length": 20_000})])
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

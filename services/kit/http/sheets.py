@@ -164,10 +164,10 @@ class Form(Generic[M]):
         lines: list[Line[M]] = []
         for at, row in rows:
             if len(lines) == MOST_LINES:
-                raise _of_other_size("kit.too_long", {"max_length": MOST_LINES})
+                raise cells.of_other_size("kit.too_long", {"max_length": MOST_LINES})
             lines.append(self._read_line(at, order, row))
         if not lines:
-            raise _of_other_size("kit.too_short", {"min_length": 1})
+            raise cells.of_other_size("kit.too_short", {"min_length": 1})
         return Sheet(tuple(lines))
 
     def _read_header(self, line: int, header: Sequence[str]) -> list[str]:
@@ -255,8 +255,3 @@ def _too_many(line: int, most: int) -> Fault:
 
 def _of_other_columns(faults: Sequence[Fault]) -> Rejected:
     return Rejected("kit.sheet_columns", "The sheet has not the columns that are wanted here", faults=faults)
-
-
-def _of_other_size(code: str, facts: Mapping[str, object]) -> Rejected:
-    title = "The request has not the form that is wanted here"
-    return Rejected("kit.invalid", title, faults=[Fault("/lines", code, facts)])
