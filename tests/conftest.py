@@ -1,5 +1,6 @@
 """One PostgreSQL cluster and one Kafka for the run, and a fresh database for each test that asks."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,6 +31,7 @@ def postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="baton-test-") as folder:
         Path(folder).chmod(0o755)
         with postgres_part.running(Path(folder) / "postgres") as cluster:
+            asyncio.run(databases.spare_the_disk(cluster.url))
             yield cluster.url
 
 

@@ -35,3 +35,16 @@ async def build_template(administrator: str, service: str) -> str:
     await connection.close()
     await migrations.upgrade(service, address_of(administrator, name))
     return name
+
+
+async def spare_the_disk(administrator: str) -> None:
+    """Let the run's cluster leave its pages to the operating system: no test outlives the machine's power.
+
+    Whether a commit is durable is asked of a cluster as `baton run` starts it (tests/e2e/test_town.py).
+    """
+    connection = await asyncpg.connect(administrator)
+    try:
+        await connection.execute("ALTER SYSTEM SET fsync = off")
+        await connection.execute("SELECT pg_reload_conf()")
+    finally:
+        await connection.close()
