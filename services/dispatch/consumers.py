@@ -106,10 +106,11 @@ async def on_person_suspended(
 
 
 async def on_duty_stated(
-    session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]], _now: datetime
+    session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]], now: datetime
 ) -> None:
-    """Know who stands at which door."""
-    await crew_application.state_duties(session, arrivals)
+    """Know who stands at which door; what somebody has at a gate that is no more theirs is to be rescued."""
+    people = await crew_application.state_duties(session, arrivals)
+    await rescues_application.take_over_duties(session, people, now)
 
 
 async def on_heartbeat(session: AsyncSession, arrivals: Sequence[Arrived[Heartbeat]], _now: datetime) -> None:

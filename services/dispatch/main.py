@@ -14,8 +14,8 @@ from services.dispatch.passes.routes import router as passes_router
 from services.dispatch.plans.routes import router as plans_router
 from services.dispatch.relay import labels
 from services.dispatch.relay import routes as relay
-from services.dispatch.rescues import routes as rescues
 from services.dispatch.report.routes import router as report_router
+from services.dispatch.rescues import routes as rescues
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.trips import following
 from services.dispatch.trips.routes import router as trips_router
@@ -43,6 +43,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             labels.router,
             relay.breach_router,
             rescues.rescue_router,
+            rescues.vehicle_router,
             report_router,
         ],
         background=[keep_marks, following.running],

@@ -39,5 +39,6 @@ async def state_capacities(session: AsyncSession, now: datetime) -> int:
 TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.state_capacities", 0.5, state_capacities),
     Timer("dispatch.open_rescues", 5.0, rescues_application.open_late),
+    Timer("dispatch.follow_rescues", 5.0, rescues_application.follow),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
 )

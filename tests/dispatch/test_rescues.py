@@ -135,6 +135,8 @@ async def test_an_incident_counts_what_was_carried(relay: Relay) -> None:
         "suspended": 0,
         "reassigned": 0,
         "rescued": 0,
+        "rescues_open": 0,
+        "rescues_escalated": 0,
     }
     await relay.record(relay.note(3, 1))
     assert (await relay.get(path))["delivered"] == 1

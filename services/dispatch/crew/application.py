@@ -48,9 +48,9 @@ async def suspend_people(session: AsyncSession, arrivals: Sequence[Arrived[Perso
     )
 
 
-async def state_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> None:
-    """Know who stands at which door, when."""
-    await queries.project_duties(session, arrivals)
+async def state_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> set[UUID]:
+    """Know who stands at which door, when; return the people whose duties it is about."""
+    return await queries.project_duties(session, arrivals)
 
 
 async def hear_beats(session: AsyncSession, arrivals: Sequence[Arrived[Heartbeat]]) -> None:

@@ -67,8 +67,20 @@ PROJECT_DUTIES = text("""
     ON CONFLICT (duty_id) DO UPDATE SET
         sequence = excluded.sequence, person_id = excluded.person_id, role = excluded.role,
         community_id = excluded.community_id, building_ids = excluded.building_ids,
-        starts_at = excluded.starts_at, ends_at = excluded.ends_at
+        starts_at = excluded.starts_at, ends_at = excluded.ends_at, is_lapsed = false
     WHERE duties.sequence < excluded.sequence
+    RETURNING person_id
+""")
+LOCK_DUTIES = text("""
+    SELECT person_id FROM duties WHERE duty_id = ANY(CAST(:duty_ids AS uuid[])) ORDER BY duty_id FOR UPDATE
+""")
+CLAIM_LAPSED = text("""
+    UPDATE duties SET is_lapsed = true
+    WHERE duty_id IN (
+        SELECT duty_id FROM duties WHERE NOT is_lapsed AND ends_at <= :now
+        ORDER BY ends_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    )
+    RETURNING person_id
 """)
 BEAT = text("""
     INSERT INTO whitelist_beats (partition, beat_at)
@@ -82,9 +94,20 @@ BEAT = text("""
 LOCK = text("""
     SELECT * FROM crew WHERE person_id = ANY(CAST(:person_ids AS uuid[])) ORDER BY person_id FOR SHARE
 """)
+LOCK_FREE = text("""
+    SELECT person_id FROM crew WHERE person_id = ANY(CAST(:person_ids AS uuid[]))
+    ORDER BY person_id FOR SHARE SKIP LOCKED
+""")
 LIST_CLEARED_DRIVERS = text("""
     SELECT * FROM crew WHERE role = 'driver' AND NOT is_suspended
       AND greatest(sealed_until, controlled_until, precaution_until) > :now
+""")
+LIST_ON_DUTY = text("""
+    SELECT * FROM crew WHERE role = 'steward' AND person_id IN (
+        SELECT person_id FROM duties
+        WHERE community_id = :community_id AND starts_at <= :now AND ends_at > :now
+    )
+    ORDER BY person_id
 """)
 FIND_DUTIES = text("""
     SELECT * FROM duties WHERE person_id = ANY(CAST(:person_ids AS uuid[])) AND ends_at > :since
@@ -111,10 +134,17 @@ async def project(session: AsyncSession, words: Iterable[Word]) -> set[UUID]:
     return news
 
 
-async def project_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> None:
-    """Write the newest word on each duty."""
+async def project_duties(session: AsyncSession, arrivals: Sequence[Arrived[DutyStated]]) -> set[UUID]:
+    """Write the newest word on each duty; return whose duties it changes: who had them, and who has."""
     rows = [{**arrived.event.model_dump(), "sequence": arrived.sequence} for arrived in arrivals]
-    await session.execute(PROJECT_DUTIES, {"duties": to_json(rows)})
+    duty_ids = sorted(arrived.event.duty_id for arrived in arrivals)
+    before = set((await session.execute(LOCK_DUTIES, {"duty_ids": duty_ids})).scalars())
+    return before | set((await session.execute(PROJECT_DUTIES, {"duties": to_json(rows)})).scalars())
+
+
+async def claim_lapsed(session: AsyncSession, now: datetime, *, batch: int) -> set[UUID]:
+    """Take duties whose end has come and was not looked at yet; return whose they were."""
+    return set((await session.execute(CLAIM_LAPSED, {"now": now, "batch": batch})).scalars())
 
 
 async def note_beats(session: AsyncSession, beats: Sequence[Heartbeat]) -> None:
@@ -135,6 +165,12 @@ async def lock_clearances(session: AsyncSession, person_ids: Iterable[UUID]) -> 
     return {row.person_id: _clearance_of(row) for row in found}
 
 
+async def lock_free(session: AsyncSession, person_ids: Iterable[UUID]) -> set[UUID]:
+    """Hold the clearances of those people of whom nobody is writing at this moment; return their ids."""
+    given = {"person_ids": sorted(set(person_ids))}
+    return set((await session.execute(LOCK_FREE, given)).scalars())
+
+
 async def find_standing(
     session: AsyncSession, asked: Iterable[tuple[UUID, datetime]]
 ) -> dict[tuple[UUID, datetime], CrewClearance]:
@@ -148,6 +184,12 @@ async def find_standing(
 async def list_cleared_drivers(session: AsyncSession, now: datetime) -> list[CrewClearance]:
     """Return the drivers who are cleared for any class of zone now."""
     return [_clearance_of(row) for row in await session.execute(LIST_CLEARED_DRIVERS, {"now": now})]
+
+
+async def list_on_duty(session: AsyncSession, community_id: UUID, now: datetime) -> list[CrewClearance]:
+    """Return the stewards on duty in a community now, cleared or not."""
+    given = {"community_id": community_id, "now": now}
+    return [_clearance_of(row) for row in await session.execute(LIST_ON_DUTY, given)]
 
 
 async def list_crew(session: AsyncSession, *, limit: int, after: UUID | None) -> list[CrewRow]:

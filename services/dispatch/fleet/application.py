@@ -16,7 +16,7 @@ from services.dispatch.fleet import domain, queries
 from services.dispatch.fleet.domain import Fleet
 from services.dispatch.fleet.tables import VehicleRow
 from services.kit import outbox
-from services.kit.errors import Fault
+from services.kit.errors import Conflict, Fault, NotFound
 from services.kit.event import Arrived
 from services.kit.ids import new_id
 
@@ -51,7 +51,10 @@ class Imported:
 async def import_vehicles(
     session: AsyncSession, vehicles: Sequence[NewVehicle], now: datetime
 ) -> list[Imported]:
-    """Know vehicles by their plates, each item for itself; capacities are then computed again."""
+    """Know vehicles by their plates, each item for itself; capacities are then computed again.
+
+    A vehicle that was lost is in service again.
+    """
     known = await queries.find_by_plate(session, [vehicle.plate for vehicle in vehicles])
     outcomes: list[Imported] = []
     changed: dict[str, VehicleRow] = {}
@@ -71,6 +74,14 @@ async def import_vehicles(
         await queries.save_vehicles(session, list(changed.values()))
         await queries.mark_due(session, now)
     return outcomes
+
+
+async def lose_vehicle(session: AsyncSession, vehicle_id: UUID, reason: str, now: datetime) -> None:
+    """Take a vehicle out of service, from now until it is imported again."""
+    if not await queries.lose(session, vehicle_id, reason, now):
+        if await queries.find_vehicle(session, vehicle_id) is None:
+            raise NotFound("kit.not_found", "Nothing is found here")
+        raise Conflict("dispatch.vehicle_lost", "The vehicle is lost already")
 
 
 async def open_slots(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpened]]) -> None:

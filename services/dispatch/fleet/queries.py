@@ -29,7 +29,13 @@ SAVE = text("""
     ON CONFLICT (plate) DO UPDATE SET
         kind = excluded.kind, capacity_g = excluded.capacity_g, capacity_pieces = excluded.capacity_pieces,
         base_lat = excluded.base_lat, base_lon = excluded.base_lon,
-        shift_starts_at = excluded.shift_starts_at, shift_ends_at = excluded.shift_ends_at
+        shift_starts_at = excluded.shift_starts_at, shift_ends_at = excluded.shift_ends_at,
+        lost_at = NULL, lost_because = NULL
+""")
+LOSE = text("""
+    UPDATE vehicles SET lost_at = :now, lost_because = :reason
+    WHERE vehicle_id = :vehicle_id AND lost_at IS NULL
+    RETURNING vehicle_id
 """)
 OPEN_SLOTS = text("""
     INSERT INTO slot_capacities (slot_id, zone_id, incident_id, zone_class, head_count, starts_at, ends_at,
@@ -117,9 +123,20 @@ async def save_vehicles(session: AsyncSession, vehicles: Sequence[VehicleRow]) -
     )
 
 
+async def find_vehicle(session: AsyncSession, vehicle_id: UUID) -> VehicleRow | None:
+    """Return a vehicle, None where there is none."""
+    return await session.get(VehicleRow, vehicle_id)
+
+
+async def lose(session: AsyncSession, vehicle_id: UUID, reason: str, now: datetime) -> bool:
+    """Write that a vehicle in service is lost, and hold it; False where there is none."""
+    given = {"vehicle_id": vehicle_id, "reason": reason, "now": now}
+    return (await session.execute(LOSE, given)).one_or_none() is not None
+
+
 async def list_working(session: AsyncSession, now: datetime) -> list[Vehicle]:
-    """Return every vehicle whose shift is not over."""
-    asked = select(VehicleRow).where(col(VehicleRow.shift_ends_at) > now)
+    """Return every vehicle in service whose shift is not over."""
+    asked = select(VehicleRow).where(col(VehicleRow.shift_ends_at) > now, col(VehicleRow.lost_at).is_(None))
     return [
         Vehicle(
             vehicle_id=row.vehicle_id,

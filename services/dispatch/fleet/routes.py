@@ -65,7 +65,7 @@ class VehicleItemsView(BaseModel):
 
 
 class VehicleView(BaseModel):
-    """A vehicle."""
+    """A vehicle; one that was lost is out of service until its plate is imported again."""
 
     vehicle_id: UUID
     plate: str
@@ -75,6 +75,8 @@ class VehicleView(BaseModel):
     base: Point
     shift_starts_at: datetime
     shift_ends_at: datetime
+    lost_at: datetime | None
+    lost_because: str | None
 
 
 @router.post("", response_model=VehicleItemsView)
@@ -114,4 +116,6 @@ def _view(row: VehicleRow) -> VehicleView:
         base=Point(lat=row.base_lat, lon=row.base_lon),
         shift_starts_at=row.shift_starts_at,
         shift_ends_at=row.shift_ends_at,
+        lost_at=row.lost_at,
+        lost_because=row.lost_because,
     )

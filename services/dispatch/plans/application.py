@@ -137,39 +137,56 @@ async def release_driver(session: AsyncSession, person_ids: Iterable[UUID], now:
     Names for each person and incident the loads reassigned, pooled, and on board (to be rescued).
     """
     released = await trips.release(session, person_ids, now)
-    pooled: dict[UUID, list[UUID]] = {}
-    for entry in released:
-        pooled.setdefault(entry.incident_id, []).extend(entry.pooled_load_ids)
-    for incident_id, load_ids in pooled.items():
-        if load_ids:
-            slots = await queries.find_slots_of(session, load_ids)
-            await _ask(
-                session,
-                incident_id=incident_id,
-                slot_ids=[slot.slot_id for slot in slots],
-                zone_ids=[slot.zone_id for slot in slots],
-                load_ids=load_ids,
-                seconds=USUAL_SECONDS,
-                now=now,
-            )
+    await plan_anew(session, _pooled(released), cause="driver_suspended", now=now)
     return released
+
+
+async def release_vehicle(session: AsyncSession, vehicle_id: UUID, now: datetime) -> list[Released]:
+    """Take the open trips of a vehicle that is lost: what is not loaded is planned anew."""
+    released = await trips.release_vehicle(session, vehicle_id)
+    await plan_anew(session, _pooled(released), cause="vehicle_lost", now=now)
+    return released
+
+
+async def plan_anew(
+    session: AsyncSession,
+    load_ids: Iterable[UUID],
+    *,
+    cause: str,
+    now: datetime,
+    seconds: float = USUAL_SECONDS,
+) -> None:
+    """Ask for plans of loads, one for each incident, that are committed by themselves."""
+    by_incident: dict[UUID, list[Row[Any]]] = {}
+    for load in await queries.find_slots_of(session, load_ids):
+        by_incident.setdefault(load.incident_id, []).append(load)
+    for incident_id, loads in by_incident.items():
+        await _ask(
+            session,
+            incident_id=incident_id,
+            slot_ids=[load.slot_id for load in loads],
+            zone_ids=[load.zone_id for load in loads],
+            load_ids=[load.load_id for load in loads],
+            cause=cause,
+            seconds=seconds,
+            now=now,
+        )
 
 
 async def _ask_anew(session: AsyncSession, plan_id: UUID, now: datetime) -> None:
     plan = await queries.find_plan(session, plan_id)
     assert plan is not None  # noqa: S101 - claimed before
     windows = await queries.find_windows(session, plan.slot_ids)
-    open_slots = [slot_id for slot_id, window in windows.items() if window.ends_at > now]
-    if pool := await queries.list_pool(session, open_slots, plan.load_ids):
-        await _ask(
-            session,
-            incident_id=plan.incident_id,
-            slot_ids=open_slots,
-            zone_ids=plan.zone_ids,
-            load_ids=[load.load_id for load in pool],
-            seconds=plan.seconds,
-            now=now,
-        )
+    pool = await queries.list_pool(session, plan.slot_ids, plan.load_ids)
+    # What waits on the road is in no slot's window: it is brought as soon as it can be.
+    lasting = [
+        load.load_id for load in pool if load.slot_id not in windows or windows[load.slot_id].ends_at > now
+    ]
+    await plan_anew(session, lasting, cause=plan.cause, now=now, seconds=plan.seconds)
+
+
+def _pooled(released: Iterable[Released]) -> list[UUID]:
+    return [load_id for entry in released for load_id in entry.pooled_load_ids]
 
 
 async def _ask(  # noqa: PLR0913 - the row of a plan
@@ -181,6 +198,7 @@ async def _ask(  # noqa: PLR0913 - the row of a plan
     seconds: float,
     now: datetime,
     load_ids: Sequence[UUID] | None = None,
+    cause: str = "asked",
 ) -> UUID:
     plan_id = new_id()
     plan = {
@@ -189,7 +207,7 @@ async def _ask(  # noqa: PLR0913 - the row of a plan
         "zone_ids": sorted(set(zone_ids)),
         "slot_ids": sorted(set(slot_ids)),
         "load_ids": load_ids,
-        "cause": "asked" if load_ids is None else "driver_suspended",
+        "cause": cause,
         "is_automatic": load_ids is not None,
         "seed": plan_id.int % 2**31,
         "seconds": seconds,

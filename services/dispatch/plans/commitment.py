@@ -128,10 +128,14 @@ async def _hold_loads(session: AsyncSession, proposed: Iterable[TripRow]) -> Non
                 for load_id, trip_id in sorted(held.items())
             ],
         )
+    # What was touched may only be carried on where it waits to be rescued.
+    waiting = await queries.find_waiting(session, wanted)
     changed = [
         Fault("", "dispatch.load_changed", {"load_id": str(load_id)})
         for load_id in sorted(wanted)
-        if load_id not in loads or loads[load_id].touched_at or loads[load_id].withdrawn_at
+        if load_id not in loads
+        or (loads[load_id].touched_at and load_id not in waiting)
+        or loads[load_id].withdrawn_at
     ]
     if changed:
         raise outdated(changed)
@@ -164,7 +168,8 @@ def _find_outdated(
 
 def _has_shrunk(vehicle: Row[Any], trip: TripRow) -> bool:
     return bool(
-        vehicle.capacity_g < trip.capacity_g
+        vehicle.lost_at is not None
+        or vehicle.capacity_g < trip.capacity_g
         or vehicle.capacity_pieces < trip.capacity_pieces
         or vehicle.shift_starts_at > trip.departs_at
         or vehicle.shift_ends_at < trip.ends_at

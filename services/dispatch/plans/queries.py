@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from services.contracts.values import Point
 from services.dispatch.plans.domain import Load, Window
 from services.dispatch.plans.tables import LeftLoadRow, PlanRow
 from services.dispatch.plans.travel import Travel
@@ -49,24 +50,47 @@ CLAIM_AUTOMATIC = text("""
 COMMITTED = text("UPDATE plans SET status = 'committed', committed_at = :now WHERE plan_id = :plan_id")
 FAILED = text("UPDATE plans SET status = 'failed', failure = :failure WHERE plan_id = :plan_id")
 # The pool: neither touched nor withdrawn, and on no trip. It goes to the work site of its community, if any.
+# What waits on the road to be rescued: as much as is there, from where it stands, in a window of its own.
 LIST_POOL = text("""
-    SELECT load_id, outlet_id AS origin_id, coalesce(site_id, community_id) AS destination_id, slot_id,
-           grams, pieces
-    FROM loads LEFT JOIN served_communities USING (community_id)
+    SELECT load_id, coalesce(rescue_id, outlet_id) AS origin_id,
+           coalesce(site_id, community_id) AS destination_id, coalesce(rescue_id, slot_id) AS slot_id,
+           coalesce(waiting.grams, loads.grams) AS grams, coalesce(waiting.pieces, loads.pieces) AS pieces
+    FROM loads LEFT JOIN served_communities USING (community_id) LEFT JOIN LATERAL (
+        SELECT rescue_id, CAST(sum(load_units.grams) AS bigint) AS grams, count(*) AS pieces
+        FROM rescue_units JOIN rescues USING (rescue_id) JOIN load_units USING (load_unit_id)
+        WHERE rescue_units.load_id = loads.load_id AND rescue_units.settled_at IS NULL
+          AND rescues.community_id IS NULL
+        GROUP BY rescue_id ORDER BY rescue_id DESC LIMIT 1
+    ) AS waiting ON true
     WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
       AND (CAST(:load_ids AS uuid[]) IS NULL OR load_id = ANY(CAST(:load_ids AS uuid[])))
-      AND touched_at IS NULL AND withdrawn_at IS NULL
+      AND (touched_at IS NULL OR rescue_id IS NOT NULL) AND withdrawn_at IS NULL
       AND NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.load_id = loads.load_id AND is_held)
     ORDER BY load_id
 """)
 FIND_WINDOWS = text("""
     SELECT slot_id, starts_at, ends_at FROM waves WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
 """)
-# A vehicle that another zone insists on serves that zone alone while its slots last.
+FIND_WAITING = text("""
+    SELECT load_id FROM rescue_units JOIN rescues USING (rescue_id)
+    WHERE rescue_units.settled_at IS NULL AND community_id IS NULL
+      AND load_id = ANY(CAST(:load_ids AS uuid[]))
+""")
+FIND_STRANDED = text("""
+    SELECT rescue_id, lat, lon FROM rescues
+    WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[])) AND lat IS NOT NULL
+""")
+# A vehicle that another zone insists on serves that zone alone while its slots last. One whose driver was
+# suspended on the road stands there until its goods are taken over.
 LIST_VEHICLES = text("""
-    SELECT vehicle_id, capacity_g, capacity_pieces, base_lat, base_lon, shift_starts_at, shift_ends_at
-    FROM vehicles
-    WHERE shift_ends_at > :now AND NOT EXISTS (
+    SELECT vehicle_id, capacity_g, capacity_pieces, base_lat, base_lon, shift_starts_at, shift_ends_at,
+           coalesce(stranded.lat, base_lat) AS lat, coalesce(stranded.lon, base_lon) AS lon
+    FROM vehicles LEFT JOIN LATERAL (
+        SELECT lat, lon FROM rescues
+        WHERE rescues.vehicle_id = vehicles.vehicle_id AND settled_at IS NULL AND lat IS NOT NULL
+        ORDER BY opened_at DESC LIMIT 1
+    ) AS stranded ON true
+    WHERE shift_ends_at > :now AND lost_at IS NULL AND NOT EXISTS (
         SELECT FROM slot_capacities
         WHERE vehicle_id = ANY(pinned_vehicle_ids) AND zone_id <> ALL(CAST(:zone_ids AS uuid[]))
           AND starts_at < :until AND ends_at > :since
@@ -96,9 +120,10 @@ LOCK_VEHICLES = text("""
     SELECT * FROM vehicles WHERE vehicle_id = ANY(CAST(:vehicle_ids AS uuid[]))
     ORDER BY vehicle_id FOR NO KEY UPDATE
 """)
-FIND_SLOTS_OF = text(
-    "SELECT DISTINCT slot_id, zone_id FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))"
-)
+FIND_SLOTS_OF = text("""
+    SELECT load_id, incident_id, slot_id, zone_id FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
+    ORDER BY load_id
+""")
 
 
 async def insert_plan(session: AsyncSession, plan: Mapping[str, object], now: datetime) -> None:
@@ -168,10 +193,22 @@ async def find_windows(session: AsyncSession, slot_ids: Sequence[UUID]) -> dict[
     return {row.slot_id: Window(row.starts_at, row.ends_at) for row in rows}
 
 
+async def find_waiting(session: AsyncSession, load_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those loads of which some waits on the road to be rescued."""
+    rows = await session.execute(FIND_WAITING, {"load_ids": sorted(set(load_ids))})
+    return set(rows.scalars())
+
+
+async def find_stranded(session: AsyncSession, rescue_ids: Iterable[UUID]) -> dict[UUID, Point]:
+    """Return where goods wait to be rescued, by the ids of their rescues, as far as it is known."""
+    rows = await session.execute(FIND_STRANDED, {"rescue_ids": sorted(set(rescue_ids))})
+    return {row.rescue_id: Point(lat=row.lat, lon=row.lon) for row in rows}
+
+
 async def list_vehicles(
     session: AsyncSession, zone_ids: Sequence[UUID], around: Window, now: datetime
 ) -> list[Row[Any]]:
-    """Return the vehicles whose shift is not over, but for those that another zone insists on."""
+    """Return the vehicles in service whose shift is not over, but for those that another zone insists on."""
     given = {"zone_ids": list(zone_ids), "since": around.starts_at, "until": around.ends_at, "now": now}
     return list(await session.execute(LIST_VEHICLES, given))
 
@@ -218,5 +255,5 @@ async def lock_vehicles(session: AsyncSession, vehicle_ids: Iterable[UUID]) -> d
 
 
 async def find_slots_of(session: AsyncSession, load_ids: Iterable[UUID]) -> list[Row[Any]]:
-    """Return the slots and zones of loads."""
+    """Return loads with their incidents, slots and zones."""
     return list(await session.execute(FIND_SLOTS_OF, {"load_ids": sorted(set(load_ids))}))

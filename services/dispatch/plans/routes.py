@@ -67,7 +67,7 @@ class PlanView(PlanStateView):
     incident_id: UUID
     zone_ids: list[UUID]
     slot_ids: list[UUID]
-    cause: Literal["asked", "driver_suspended"]
+    cause: Literal["asked", "driver_suspended", "vehicle_lost", "rescue"]
     failure: str | None
     requested_at: datetime
     solved_at: datetime | None

@@ -23,6 +23,8 @@ from services.dispatch.relay import domain, parties, passages, queries
 from services.dispatch.relay.domain import Evidence, HandOver, Proof
 from services.dispatch.relay.parties import Destination, Reason, Standing
 from services.dispatch.relay.permission import Tie
+from services.dispatch.rescues import queries as rescues_queries
+from services.dispatch.rescues.domain import Covering
 from services.dispatch.trips import seats
 from services.dispatch.trips.domain import Spell
 from services.kit.caller import Caller
@@ -65,6 +67,7 @@ class Facts:
     standing: dict[tuple[UUID, datetime], CrewClearance]
     duties: list[Duty]
     spells: dict[UUID, list[Spell]]
+    rescues: dict[UUID, list[Covering]]
     takers: dict[UUID, set[UUID]]
     wrong: dict[UUID, set[bytes]]
     tie: Tie
@@ -167,6 +170,7 @@ async def _gather(
         ),
         duties=await crew_queries.find_duties(session, *people, since=since),
         spells=await seats.find_of_loads(session, load_ids),
+        rescues=await rescues_queries.find_covering(session, units),
         takers={load_id: set(tie.takers[load_id]) for load_id in load_ids},
         wrong=await queries.find_wrong_pins(
             session, [unit.portion_id for unit in units.values() if unit.portion_id]
@@ -210,10 +214,11 @@ def _find_proof_fault(pointer: str, noted: Noted, portion_id: UUID, facts: Facts
 
 
 def _record(noted: Noted, unit: Row[Any], facts: Facts) -> Outcome:
-    reasons = _find_reasons(noted.hand_over, unit, facts)
+    rescue_id = _find_rescue(noted.hand_over, facts)
+    reasons = _find_reasons(noted.hand_over, unit, facts, is_rescue=rescue_id is not None)
     note = replace(noted.hand_over, is_breach=bool(reasons))
     facts.known[note.hand_over_id] = note
-    facts.rows.append(_row_of(noted, note))
+    facts.rows.append({**_row_of(noted, note), "rescue_id": rescue_id})
     if note.leg is not Leg.DOOR:
         facts.takers[unit.load_id].add(note.taker_id)
     RECORDED.labels(int(note.leg)).inc()
@@ -234,13 +239,22 @@ def _record(noted: Noted, unit: Row[Any], facts: Facts) -> Outcome:
     return Outcome("recorded", is_breach=True, breach_id=breach_id)
 
 
-def _find_reasons(note: HandOver, unit: Row[Any], facts: Facts) -> list[Reason]:
+def _find_rescue(note: HandOver, facts: Facts) -> UUID | None:
+    if note.leg is Leg.DOOR:
+        return None
+    known = facts.rescues.get(note.load_unit_id, ())
+    covering = (each for each in known if each.covers(note.giver_id, note.at, grace=domain.CLOCKS_APART))
+    return next((each.rescue_id for each in covering), None)
+
+
+def _find_reasons(note: HandOver, unit: Row[Any], facts: Facts, *, is_rescue: bool) -> list[Reason]:
     found = {person: facts.standing.get((person, note.at)) for person in note.people}
     standing = Standing(
         clearances={person: clearance for person, clearance in found.items() if clearance},
         duties=facts.duties,
         spells=facts.spells.get(unit.load_id, ()),
         takers=facts.takers[unit.load_id],
+        is_rescue=is_rescue,
     )
     load = Destination(
         outlet_id=unit.outlet_id,

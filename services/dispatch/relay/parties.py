@@ -3,10 +3,12 @@
     leg 1   the outlet (its id, or one of its people)  ->  the driver of the load's trip
             a driver, of what was taken over before    ->  another driver: a rescue, a change of vehicle
     leg 2   a driver                                   ->  a steward with a duty in the community
+            a steward with a duty there as well        ->  another one, who relieves the first
     leg 3   a steward with a duty at the building,
             or one who took it over on its way         ->  the load's household, and nobody else
 
-Everybody but the outlet and the household has to be cleared at the moment that counts. What happened
+Everybody but the outlet and the household has to be cleared at the moment that counts; but for who has
+goods that are to be rescued: they are taken from where they stand, whoever that is. What happened
 otherwise is recorded all the same, with every reason for which somebody has to look at it; a person of whom
 nothing was known at that moment is not cleared, and has no role that could be wrong. Only the last taker is
 not a matter of judgement: what somebody else took was not delivered.
@@ -64,6 +66,8 @@ class Standing:
     spells: Iterable[Spell]
     # Who ever had some of the load in hand on its way.
     takers: AbstractSet[UUID]
+    # The goods were to be rescued from the giver's hands.
+    is_rescue: bool = False
 
 
 def find_household_fault(pointer: str, hand_over: HandOver, household_id: UUID) -> Fault | None:
@@ -76,13 +80,14 @@ def find_household_fault(pointer: str, hand_over: HandOver, household_id: UUID) 
 def find_reasons(hand_over: HandOver, load: Destination, standing: Standing) -> list[Reason]:
     """Return every reason why a hand-over is a breach; none: it is as it should be."""
     giver, taker = hand_over.giver_id, hand_over.taker_id
+    givers = set() if standing.is_rescue else {giver}
     match hand_over.leg:
         case Leg.PICK_UP:
-            people = {giver, taker} - {load.outlet_id}
+            people = {*givers, taker} - {load.outlet_id}
             found = _judge_pick_up(hand_over, load, standing)
         case Leg.GATE:
-            people = {giver, taker}
-            found = [_find_role(giver, DRIVING, standing), _find_off_gate(hand_over, load, standing)]
+            people = {*givers, taker}
+            found = [_find_before_gate(hand_over, load, standing), _find_off_gate(hand_over, load, standing)]
         case Leg.DOOR:
             people = {giver}
             found = [_find_off_door(hand_over, load, standing)]
@@ -97,7 +102,7 @@ def find_reasons(hand_over: HandOver, load: Destination, standing: Standing) -> 
 def _judge_pick_up(hand_over: HandOver, load: Destination, standing: Standing) -> list[Reason | None]:
     giver, taker = hand_over.giver_id, hand_over.taker_id
     giver_role, taker_role = _role_of(giver, standing), _role_of(taker, standing)
-    if giver_role in DRIVING and giver != load.outlet_id:
+    if standing.is_rescue or (giver_role in DRIVING and giver != load.outlet_id):
         return [_find_role(taker, DRIVING, standing)]
     found = [None if giver == load.outlet_id else _find_role(giver, {Role.OUTLET}, standing)]
     if taker_role is not None and taker_role not in DRIVING:
@@ -109,14 +114,29 @@ def _judge_pick_up(hand_over: HandOver, load: Destination, standing: Standing) -
     return [*found, None if assigned else Reason(taker, Cause.DRIVER_NOT_ASSIGNED)]
 
 
+def _find_before_gate(hand_over: HandOver, load: Destination, standing: Standing) -> Reason | None:
+    giver = hand_over.giver_id
+    if standing.is_rescue:
+        return None
+    if _role_of(giver, standing) is Role.STEWARD and giver != hand_over.taker_id:
+        return _find_off_duty(giver, hand_over, load, standing)
+    return _find_role(giver, DRIVING, standing)
+
+
 def _find_off_gate(hand_over: HandOver, load: Destination, standing: Standing) -> Reason | None:
     taker = hand_over.taker_id
     if wrong := _find_role(taker, {Role.STEWARD}, standing):
         return wrong
+    return _find_off_duty(taker, hand_over, load, standing)
+
+
+def _find_off_duty(
+    person_id: UUID, hand_over: HandOver, load: Destination, standing: Standing
+) -> Reason | None:
     on_duty = is_steward_of(
-        _duties_of(taker, standing), community_id=load.community_id, building_id=None, at=hand_over.at
+        _duties_of(person_id, standing), community_id=load.community_id, building_id=None, at=hand_over.at
     )
-    return None if on_duty else Reason(taker, Cause.STEWARD_NOT_ON_DUTY)
+    return None if on_duty else Reason(person_id, Cause.STEWARD_NOT_ON_DUTY)
 
 
 def _find_off_door(hand_over: HandOver, load: Destination, standing: Standing) -> Reason | None:

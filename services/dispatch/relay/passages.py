@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.dispatch import Leg, LoadHandedOver, PortionDelivered
 from services.dispatch.relay import domain, queries
 from services.dispatch.relay.domain import Contents, HandOver, Moments
+from services.dispatch.rescues import application as rescues_application
 from services.dispatch.trips import application as trips_application
 from services.kit import outbox
 from services.kit.event import Event
@@ -53,6 +54,7 @@ async def move(session: AsyncSession, loads: Mapping[UUID, Row[Any]], now: datet
         if not loads[load_id].leg and loads[load_id].withdrawn_at is None and any(map(each.at, Leg))
     ]
     takers = {load_id: moments[load_id].taker(Leg.PICK_UP) for load_id in started}
+    takers |= await rescues_application.settle(session, loads, now)
     await trips_application.note_loaded(session, takers, now)
     await outbox.add_all(session, said)
 

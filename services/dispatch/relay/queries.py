@@ -55,13 +55,14 @@ FIND_DRIVERS = text("""
 INSERT = text("""
     INSERT INTO hand_overs (hand_over_id, load_unit_id, leg, giver_id, taker_id, lat, lon, occurred_at,
                             reckoned_at, clock_doubtful, recorded_at, recorded_by, proof, photo_sha256,
-                            is_breach, is_degraded)
+                            rescue_id, is_breach, is_degraded)
     SELECT hand_over_id, load_unit_id, leg, giver_id, taker_id, lat, lon, occurred_at,
-           reckoned_at, clock_doubtful, :now, :recorded_by, proof, photo_sha256, is_breach, :is_degraded
+           reckoned_at, clock_doubtful, :now, :recorded_by, proof, photo_sha256, rescue_id, is_breach,
+           :is_degraded
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
         hand_over_id uuid, load_unit_id uuid, leg smallint, giver_id uuid, taker_id uuid,
         lat double precision, lon double precision, occurred_at timestamptz, reckoned_at timestamptz,
-        clock_doubtful boolean, proof text, photo_sha256 text, is_breach boolean
+        clock_doubtful boolean, proof text, photo_sha256 text, rescue_id uuid, is_breach boolean
     )
     ORDER BY hand_over_id
     ON CONFLICT DO NOTHING

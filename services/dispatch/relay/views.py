@@ -47,7 +47,8 @@ class HandOverView(BaseModel):
     """One link of the chain of custody.
 
     `occurred_at` is what the device's clock said, `reckoned_at` the moment that counts; the clock is doubtful
-    where it is earlier than the goods can have left: then the moment of recording counts.
+    where it is earlier than the goods can have left: then the moment of recording counts. With a `rescue_id`
+    the goods were taken over from who may not carry them on.
     """
 
     hand_over_id: UUID
@@ -62,6 +63,7 @@ class HandOverView(BaseModel):
     recorded_at: datetime
     proof: str
     photo_sha256: str | None
+    rescue_id: UUID | None
     is_breach: bool
     is_degraded: bool
 

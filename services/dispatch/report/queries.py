@@ -20,6 +20,11 @@ REPORT = text("""
     ), suspended AS (
         SELECT count(DISTINCT person_id) AS people, coalesce(sum(reassigned), 0) AS reassigned
         FROM suspensions WHERE incident_id = :incident_id
+    ), rescued AS (
+        SELECT count(DISTINCT (load_id, rescue_units.holder_id)) AS rescued,
+               count(DISTINCT rescue_id) FILTER (WHERE rescues.settled_at IS NULL) AS rescues_open,
+               count(DISTINCT rescue_id) FILTER (WHERE escalated_at IS NOT NULL) AS rescues_escalated
+        FROM rescues JOIN rescue_units USING (rescue_id) WHERE incident_id = :incident_id
     )
     SELECT (SELECT count(*) FROM carried JOIN load_units USING (load_id)) AS load_units,
            (SELECT count(*) FROM carried JOIN portions USING (load_id)) AS portions,
@@ -32,8 +37,8 @@ REPORT = text("""
            (SELECT coalesce(sum(units), 0) FROM handed WHERE leg = 3) AS leg3,
            (SELECT count(*) FROM breaches WHERE incident_id = :incident_id) AS breaches,
            suspended.people AS suspended, suspended.reassigned,
-           (SELECT count(*) FROM rescues WHERE incident_id = :incident_id) AS rescued
-    FROM driven, suspended
+           rescued.*
+    FROM driven, suspended, rescued
 """)
 
 

@@ -23,7 +23,10 @@ class LegsView(BaseModel):
 
 
 class DeliveriesView(BaseModel):
-    """What an incident's deliveries came to so far; `grams` are of what has left its outlet."""
+    """What an incident's deliveries came to so far; `grams` are of what has left its outlet.
+
+    `rescued` are loads, once for each whose hands they were rescued from; the others are tasks.
+    """
 
     load_units: int
     portions: int
@@ -36,6 +39,8 @@ class DeliveriesView(BaseModel):
     suspended: int
     reassigned: int
     rescued: int
+    rescues_open: int
+    rescues_escalated: int
 
 
 @router.get("/{incident_id}/deliveries")

@@ -1,4 +1,4 @@
-"""What is done for the work of suspended people. Callers own the transaction."""
+"""What is done about goods in hands that may not carry them on. Callers own the transaction."""
 
 from collections import Counter as Count
 from collections.abc import Iterable
@@ -10,15 +10,24 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatch.crew import queries as crew_queries
+from services.dispatch.fleet import application as fleet_application
+from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.plans import application as plans_application
-from services.dispatch.rescues import queries
+from services.dispatch.rescues import custody, domain, escalation, listing, opening, queries
+from services.dispatch.rescues.domain import InHand
+from services.dispatch.rescues.opening import Opened
+from services.dispatch.trips import application as trips_application
+from services.kit.errors import Conflict, Fault, Rejected
 
 log = structlog.get_logger()
 
-RESCUES = Counter("rescues_total", "Loads in the hands of somebody suspended")
+SETTLED = Counter("rescues_settled_total", "Rescues of which nothing waits any more", ["cause"])
 
 # A log that comes later than the clock looks back was seen when it came: it is swept every few seconds.
 LOOKED_BACK: Final = timedelta(minutes=10)
+DUTIES_AT_ONCE: Final = 200
+PLANNED_EVERY: Final = 60.0
 
 
 async def take_work_from(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> None:
@@ -28,12 +37,14 @@ async def take_work_from(session: AsyncSession, person_ids: Iterable[UUID], now:
     """
     people = set(person_ids)
     released = await plans_application.release_driver(session, people, now)
-    held = await queries.find_held(session, people)
-    held |= {(load_id, each.person_id) for each in released for load_id in each.aboard_load_ids}
+    held: set[InHand] = set(await custody.find_in_hand(session, people))
+    held |= await custody.find_by_word(
+        session, [(load_id, each.person_id) for each in released for load_id in each.aboard_load_ids]
+    )
     freed: Count[tuple[UUID, UUID]] = Count()
     for each in released:
         freed[each.person_id, each.incident_id] += len(each.reassigned_load_ids) + len(each.pooled_load_ids)
-    await _open(session, held, freed, now)
+    await _note(session, freed, await opening.open_rescues(session, held, domain.SUSPENDED, now), now)
 
 
 async def take_work_beyond_clearance(
@@ -43,23 +54,111 @@ async def take_work_beyond_clearance(
 
     All of it, for a round is driven by one: what still is within their clearance goes with it.
     """
-    if outside := await queries.find_outside(session, person_ids, now):
+    if outside := await custody.find_outside(session, person_ids, now):
         await take_work_from(session, outside, now)
 
 
+async def lose_vehicle(session: AsyncSession, vehicle_id: UUID, reason: str, now: datetime) -> list[UUID]:
+    """Take a vehicle out of service: what is not loaded is planned anew; return the rescues of what is."""
+    await fleet_application.lose_vehicle(session, vehicle_id, reason, now)
+    released = await plans_application.release_vehicle(session, vehicle_id, now)
+    aboard = {(load_id, each.person_id) for each in released for load_id in each.aboard_load_ids}
+    in_hand = await custody.find_in_hand(session, {person_id for _, person_id in aboard})
+    held = {each for each in in_hand if (each.load_id, each.holder_id) in aboard}
+    held |= await custody.find_by_word(session, aboard)
+    opened = await opening.open_rescues(session, held, domain.LOST, now)
+    await fleet_queries.mark_due(session, now)
+    return [each.rescue_id for each in opened]
+
+
+async def take_over_duties(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> int:
+    """Open what these people have at gates where no duty of theirs lasts; return how many loads it is."""
+    people = set(person_ids)
+    in_hand = await custody.find_in_hand(session, people) if people else {}
+    duties = await crew_queries.find_duties(session, *people, since=now)
+    lasting = {(duty.person_id, duty.community_id) for duty in duties}
+    held = [each for each, community_id in in_hand.items() if (each.holder_id, community_id) not in lasting]
+    return _count(await opening.open_rescues(session, held, domain.LAPSED, now) if held else ())
+
+
 async def open_late(session: AsyncSession, now: datetime) -> int:
-    """Open what a late log tells of: goods that a person took over who was suspended by then."""
-    people = await queries.list_suspended(session, now - LOOKED_BACK)
-    if not people:
-        return 0
-    return await _open(session, await queries.find_held(session, people), Count(), now)
+    """Open what the clock or a late log tells of.
+
+    Goods in the hands of somebody who was suspended by then, or whose duty is over.
+    """
+    opened: list[Opened] = []
+    if people := await custody.list_suspended(session, now - LOOKED_BACK):
+        held = await custody.find_in_hand(session, people)
+        opened = await opening.open_rescues(session, held, domain.SUSPENDED, now)
+        await _note(session, Count(), opened, now)
+    lapsed = await crew_queries.claim_lapsed(session, now, batch=DUTIES_AT_ONCE)
+    lapsed |= await custody.list_off_duty(session, now - LOOKED_BACK, now)
+    return _count(opened) + await take_over_duties(session, lapsed, now)
 
 
-async def _open(
-    session: AsyncSession, held: set[tuple[UUID, UUID]], freed: Count[tuple[UUID, UUID]], now: datetime
-) -> int:
-    opened = await queries.open_rescues(session, held, now) if held else []
-    rescued = Count((row.holder_id, row.incident_id) for row in opened)
+async def settle(
+    session: AsyncSession, load_ids: Iterable[UUID] | None, now: datetime
+) -> dict[UUID, UUID | None]:
+    """Let units that have left the hands they are rescued from leave their rescues; None: of all loads.
+
+    Return who has those loads now of which nothing waits any more: the trip that comes for them is to know.
+    The caller holds the rows of the loads, if it names them.
+    """
+    rescue_ids = await queries.lock_of_loads(session, load_ids)
+    if not rescue_ids:
+        return {}
+    left = await queries.settle_units(session, rescue_ids, now)
+    for rescue in await queries.settle(session, rescue_ids, now):
+        SETTLED.labels(rescue.cause).inc()
+        log.info("rescue.settled", rescue_id=str(rescue.rescue_id), cause=rescue.cause)
+    return await queries.find_takers(session, left) if left else {}
+
+
+async def follow(session: AsyncSession, now: datetime) -> int:
+    """Follow what is open: settle what is over, call somebody where it is late, plan what no plan carries."""
+    takers = await settle(session, None, now)
+    await trips_application.note_loaded(session, takers, now)
+    policy = await queries.get_policy(session, now)
+    late = await queries.find_late(session, now, minutes=policy.take_over_minutes)
+    escalated = await escalation.escalate(session, late, now, is_late=True)
+    waiting = await queries.list_unplanned(session, now, every=PLANNED_EVERY)
+    if waiting:
+        loads = {row.load_id for row in waiting}
+        await plans_application.plan_anew(session, loads, cause="rescue", now=now)
+        await queries.note_planned(session, [row.rescue_id for row in waiting], now)
+    return len(takers) + escalated + len(waiting)
+
+
+async def name_taker(session: AsyncSession, rescue_id: UUID, person_id: UUID, now: datetime) -> None:
+    """Name the steward who takes over at a gate; raise why that one may not.
+
+    A driver is named on the trip that comes for the goods (`trips.assign_driver`): there the vehicle, its
+    pass and the time are judged with the person.
+    """
+    rescue = await listing.lock_rescue(session, rescue_id)
+    assert rescue is not None  # noqa: S101 - read before
+    if rescue.settled_at is not None:
+        raise Conflict("dispatch.rescue_settled", "Nothing of this rescue waits any more")
+    if rescue.community_id is None:
+        raise Conflict(
+            "dispatch.rescue_on_the_road", "A driver is named on the trip that comes for the goods"
+        )
+    judgement = await escalation.judge(session, rescue, now)
+    if person_id not in {each.person_id for each in judgement.candidates}:
+        fault = Fault("/person_id", "dispatch.taker_unfit")
+        raise Rejected("dispatch.taker_unfit", "This person cannot take over here", faults=[fault])
+    await queries.name_taker(session, rescue_id, person_id)
+
+
+async def _note(
+    session: AsyncSession,
+    freed: Count[tuple[UUID, UUID]],
+    opened: Iterable[Opened],
+    now: datetime,
+) -> None:
+    rescued: Count[tuple[UUID, UUID]] = Count()
+    for each in opened:
+        rescued[each.situation.holder_id, each.situation.incident_id] += len(each.load_ids)
     rows: list[dict[str, object]] = [
         {
             "person_id": person_id,
@@ -72,5 +171,7 @@ async def _open(
     if rows:
         await queries.note_suspensions(session, rows, now)
         log.warning("work.taken", people=len(rows), freed=freed.total(), rescued=rescued.total())
-    RESCUES.inc(len(opened))
-    return len(opened)
+
+
+def _count(opened: Iterable[Opened]) -> int:
+    return sum(len(each.load_ids) for each in opened)

@@ -1,6 +1,7 @@
 """SQL of rescues and suspensions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,62 +9,114 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatch.rescues.domain import Covering
 from services.dispatch.rows import to_json
-from services.kit.ids import new_id
 
-# A unit's holder is the taker of its last hand-over: by leg, then by the moment that counts (`relay.domain`).
-FIND_HELD = text("""
-    SELECT DISTINCT load_id, last.taker_id AS holder_id FROM (
-        SELECT DISTINCT ON (load_unit_id) load_unit_id, leg, taker_id FROM hand_overs
-        WHERE load_unit_id IN (
-            SELECT load_unit_id FROM hand_overs WHERE leg < 3 AND taker_id = ANY(CAST(:person_ids AS uuid[]))
-        )
-        ORDER BY load_unit_id, leg DESC, reckoned_at DESC, hand_over_id DESC
-    ) AS last JOIN load_units USING (load_unit_id)
-    WHERE last.leg < 3 AND last.taker_id = ANY(CAST(:person_ids AS uuid[]))
+# One that is just being settled is passed over: what is found now is then another.
+LOCK_OPEN = text("""
+    SELECT * FROM rescues WHERE settled_at IS NULL AND holder_id = ANY(CAST(:holder_ids AS uuid[]))
+    ORDER BY rescue_id FOR NO KEY UPDATE SKIP LOCKED
 """)
-# Work in a zone of a class for which its person is not cleared now; a zone not heard of is of the strictest.
-FIND_OUTSIDE = text("""
-    SELECT DISTINCT person_id FROM (
-        SELECT driver_id AS person_id, unnest(zone_ids) AS zone_id FROM trips
-        WHERE status IN ('planned', 'departed') AND driver_id = ANY(CAST(:person_ids AS uuid[]))
-          AND EXISTS (SELECT FROM trip_loads JOIN loads USING (load_id)
-                      WHERE trip_loads.trip_id = trips.trip_id AND is_held AND withdrawn_at IS NULL
-                        AND at_gate_at IS NULL AND delivered_at IS NULL)
-        UNION
-        SELECT holder_id, zone_id
-        FROM unnest(CAST(:load_ids AS uuid[]), CAST(:holder_ids AS uuid[])) AS held (load_id, holder_id)
-        JOIN loads USING (load_id)
-    ) AS work JOIN crew USING (person_id) LEFT JOIN zones USING (zone_id)
-    WHERE coalesce(:now >= CASE zone_class
-        WHEN 'precaution' THEN precaution_until WHEN 'controlled' THEN controlled_until ELSE sealed_until
-    END, true)
-""")
-LIST_SUSPENDED = text("""
-    SELECT person_id, sequence FROM crew WHERE is_suspended AND person_id IN (
-        SELECT taker_id FROM hand_overs WHERE leg < 3 AND recorded_at > :since
+INSERT = text("""
+    INSERT INTO rescues (rescue_id, holder_id, cause, incident_id, zone_id, community_id, vehicle_id, lat,
+                         lon, opened_at)
+    SELECT rescue_id, holder_id, cause, incident_id, zone_id, community_id, vehicle_id, lat, lon, :now
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
+        rescue_id uuid, holder_id uuid, cause text, incident_id uuid, zone_id uuid, community_id uuid,
+        vehicle_id uuid, lat double precision, lon double precision
     )
+    ORDER BY rescue_id
 """)
-OPEN = text("""
-    INSERT INTO rescues (rescue_id, load_id, holder_id, incident_id, zone_id, lat, lon, opened_at)
-    SELECT rescue_id, loads.load_id, holder_id, incident_id, loads.zone_id,
-           coalesce(seen.lat, outlet.lat), coalesce(seen.lon, outlet.lon), :now
-    FROM unnest(
-        CAST(:rescue_ids AS uuid[]), CAST(:load_ids AS uuid[]), CAST(:holder_ids AS uuid[])
-    ) AS row (rescue_id, load_id, holder_id)
-    JOIN loads USING (load_id)
-    LEFT JOIN LATERAL (
-        SELECT lat, lon FROM hand_overs JOIN load_units USING (load_unit_id)
-        WHERE load_units.load_id = loads.load_id AND lat IS NOT NULL
-        ORDER BY leg DESC, reckoned_at DESC LIMIT 1
-    ) AS seen ON true
-    LEFT JOIN LATERAL (
-        SELECT lat, lon FROM outlets WHERE outlets.outlet_id = loads.outlet_id
-        ORDER BY is_assigned DESC, zone_id LIMIT 1
-    ) AS outlet ON true
-    ORDER BY loads.load_id
-    ON CONFLICT (load_id, holder_id) DO NOTHING
-    RETURNING holder_id, incident_id
+INSERT_UNITS = text("""
+    INSERT INTO rescue_units (rescue_id, load_unit_id, load_id, holder_id)
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
+        rescue_id uuid, load_unit_id uuid, load_id uuid, holder_id uuid
+    )
+    ORDER BY load_unit_id
+    ON CONFLICT DO NOTHING
+""")
+# In key order, as trips hold them.
+TAKE_OFF = text("""
+    WITH stranded AS (
+        SELECT trip_id, load_id FROM trip_loads WHERE is_held AND load_id = ANY(CAST(:load_ids AS uuid[]))
+        ORDER BY load_id FOR UPDATE
+    )
+    UPDATE trip_loads SET is_held = false FROM stranded
+    WHERE trip_loads.trip_id = stranded.trip_id AND trip_loads.load_id = stranded.load_id
+""")
+NOTE_PLANNED = text("UPDATE rescues SET planned_at = :now WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))")
+# What waits on the road, is on no trip, and for which no plan is under way or waits for a driver.
+LIST_UNPLANNED = text("""
+    SELECT rescue_id, load_id FROM rescues JOIN rescue_units USING (rescue_id) JOIN loads USING (load_id)
+    WHERE rescues.settled_at IS NULL AND rescue_units.settled_at IS NULL AND rescues.community_id IS NULL
+      AND withdrawn_at IS NULL
+      AND (planned_at IS NULL OR planned_at < CAST(:now AS timestamptz) - :every * interval '1 second')
+      AND NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.load_id = loads.load_id AND is_held)
+      AND NOT EXISTS (
+          SELECT FROM plans WHERE is_automatic AND status IN ('requested', 'solving', 'ready')
+            AND loads.load_id = ANY(load_ids)
+      )
+""")
+# The rows of rescues before those of their units, in key order. A weaker lock than FOR UPDATE: a hand-over
+# that names its rescue need not wait.
+LOCK_OF_LOADS = text("""
+    SELECT rescue_id FROM rescues
+    WHERE settled_at IS NULL AND (CAST(:load_ids AS uuid[]) IS NULL OR rescue_id IN (
+        SELECT rescue_id FROM rescue_units
+        WHERE settled_at IS NULL AND load_id = ANY(CAST(:load_ids AS uuid[]))
+    ))
+    ORDER BY rescue_id FOR NO KEY UPDATE
+""")
+# Out of those hands: given on, at its door, handed over in the rescue itself (to the same driver on another
+# vehicle, it may be), or an empty crate of a load that was split.
+SETTLE_UNITS = text("""
+    UPDATE rescue_units SET settled_at = :now
+    FROM load_units JOIN loads USING (load_id) LEFT JOIN LATERAL (
+        SELECT leg, taker_id, hand_overs.rescue_id FROM hand_overs
+        WHERE hand_overs.load_unit_id = load_units.load_unit_id
+        ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
+    ) AS last ON true
+    WHERE rescue_units.load_unit_id = load_units.load_unit_id AND rescue_units.settled_at IS NULL
+      AND rescue_units.rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
+      AND (last.leg = 3 OR last.taker_id <> rescue_units.holder_id OR last.rescue_id = rescue_units.rescue_id
+           OR (split_at IS NOT NULL AND portion_id IS NULL))
+    RETURNING rescue_units.load_id
+""")
+SETTLE = text("""
+    UPDATE rescues SET settled_at = :now
+    WHERE settled_at IS NULL AND rescue_id = ANY(CAST(:rescue_ids AS uuid[])) AND NOT EXISTS (
+        SELECT FROM rescue_units
+        WHERE rescue_units.rescue_id = rescues.rescue_id AND rescue_units.settled_at IS NULL
+    )
+    RETURNING rescue_id, cause
+""")
+# Who has a load now of which nothing waits any more: the taker of the last hand-over of any of its units.
+FIND_TAKERS = text("""
+    SELECT DISTINCT ON (load_id) load_id, taker_id
+    FROM loads JOIN load_units USING (load_id) JOIN hand_overs USING (load_unit_id)
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS (
+        SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
+    )
+    ORDER BY load_id, hand_overs.leg DESC, reckoned_at DESC, hand_over_id DESC
+""")
+FIND_COVERING = text("""
+    SELECT load_unit_id, rescue_id, rescue_units.holder_id, opened_at, rescue_units.settled_at
+    FROM rescue_units JOIN rescues USING (rescue_id)
+    WHERE load_unit_id = ANY(CAST(:load_unit_ids AS uuid[])) ORDER BY rescue_id
+""")
+FIND_LATE = text("""
+    SELECT rescue_id FROM rescues
+    WHERE settled_at IS NULL AND escalated_at IS NULL
+      AND opened_at < CAST(:now AS timestamptz) - CAST(:minutes AS integer) * interval '1 minute'
+    ORDER BY rescue_id FOR NO KEY UPDATE SKIP LOCKED
+""")
+ESCALATE = text("""
+    UPDATE rescues SET escalated_at = :now, needs = CAST(:needs AS jsonb) WHERE rescue_id = :rescue_id
+""")
+NAME_TAKER = text("UPDATE rescues SET taker_id = :taker_id WHERE rescue_id = :rescue_id")
+FIND_POLICY = text("""
+    SELECT near_metres, take_over_minutes FROM rescue_policies
+    WHERE valid_from <= :now ORDER BY valid_from DESC LIMIT 1
 """)
 NOTE = text("""
     INSERT INTO suspensions (person_id, incident_id, sequence, suspended_at, reassigned, rescued)
@@ -76,66 +129,107 @@ NOTE = text("""
         reassigned = suspensions.reassigned + excluded.reassigned,
         rescued = suspensions.rescued + excluded.rescued
 """)
-LIST = text("""
-    SELECT * FROM rescues
-    WHERE zone_id = ANY(CAST(:zone_ids AS uuid[]))
-      AND (CAST(:incident_id AS uuid) IS NULL OR incident_id = :incident_id)
-      AND (CAST(:after AS uuid) IS NULL OR rescue_id > :after)
-    ORDER BY rescue_id LIMIT :limit
-""")
 
 
-async def find_held(session: AsyncSession, person_ids: Iterable[UUID]) -> set[tuple[UUID, UUID]]:
-    """Return the loads of which some is in these people's hands, each with the holder."""
-    rows = await session.execute(FIND_HELD, {"person_ids": sorted(set(person_ids))})
-    return {(row.load_id, row.holder_id) for row in rows}
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How far away help is near by, and how long a take-over may take before somebody is called."""
+
+    near_metres: int
+    take_over_minutes: int
 
 
-async def find_outside(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> set[UUID]:
-    """Return those of these people who have open work in a zone of a class that they are not cleared for."""
-    people = sorted(set(person_ids))
-    held = sorted(await find_held(session, people))
-    given = {
-        "person_ids": people,
-        "load_ids": [load_id for load_id, _ in held],
-        "holder_ids": [holder_id for _, holder_id in held],
-        "now": now,
-    }
-    return set((await session.execute(FIND_OUTSIDE, given)).scalars())
+async def lock_open(session: AsyncSession, holder_ids: Iterable[UUID]) -> list[Row[Any]]:
+    """Hold the open rescues from people's hands that nobody settles at this moment; return them."""
+    return list(await session.execute(LOCK_OPEN, {"holder_ids": sorted(set(holder_ids))}))
 
 
-async def list_suspended(session: AsyncSession, since: datetime) -> set[UUID]:
-    """Return the suspended people to whom a hand-over was recorded after `since`."""
-    return set((await session.execute(LIST_SUSPENDED, {"since": since})).scalars())
+async def insert_rescues(
+    session: AsyncSession,
+    rescues: Sequence[Mapping[str, object]],
+    units: Sequence[Mapping[str, object]],
+    now: datetime,
+) -> None:
+    """Write rescues, and the units of these and of others."""
+    await session.execute(INSERT, {"rows": to_json(rescues), "now": now})
+    await session.execute(INSERT_UNITS, {"rows": to_json(units)})
 
 
-async def open_rescues(
-    session: AsyncSession, held: Iterable[tuple[UUID, UUID]], now: datetime
-) -> list[Row[Any]]:
-    """Open a rescue for each load and holder that has none; return holder and incident of the new ones."""
-    wanted = sorted(held)
-    given = {
-        "rescue_ids": [new_id() for _ in wanted],
-        "load_ids": [load_id for load_id, _ in wanted],
-        "holder_ids": [holder_id for _, holder_id in wanted],
-        "now": now,
-    }
-    return list(await session.execute(OPEN, given))
+async def take_off(session: AsyncSession, load_ids: Iterable[UUID]) -> None:
+    """Take loads off the trips that hold them."""
+    await session.execute(TAKE_OFF, {"load_ids": sorted(set(load_ids))})
+
+
+async def note_planned(session: AsyncSession, rescue_ids: Iterable[UUID], now: datetime) -> None:
+    """Write that a plan was asked for."""
+    await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now})
+
+
+async def list_unplanned(session: AsyncSession, now: datetime, *, every: float) -> list[Row[Any]]:
+    """Return what waits on the road without a trip or a plan, and was not asked for in so many seconds."""
+    return list(await session.execute(LIST_UNPLANNED, {"now": now, "every": every}))
+
+
+async def lock_of_loads(session: AsyncSession, load_ids: Iterable[UUID] | None) -> list[UUID]:
+    """Hold the open rescues of loads, None: of all; return their ids."""
+    given = {"load_ids": None if load_ids is None else sorted(set(load_ids))}
+    return list((await session.execute(LOCK_OF_LOADS, given)).scalars())
+
+
+async def settle_units(session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime) -> set[UUID]:
+    """Write which units have left the hands that they are rescued from; return their loads."""
+    given = {"rescue_ids": list(rescue_ids), "now": now}
+    return set((await session.execute(SETTLE_UNITS, given)).scalars())
+
+
+async def settle(session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime) -> list[Row[Any]]:
+    """Settle those rescues of which nothing is left; return them."""
+    return list(await session.execute(SETTLE, {"rescue_ids": list(rescue_ids), "now": now}))
+
+
+async def find_takers(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:
+    """Return who has those loads of which all was picked up and nothing waits any more."""
+    rows = await session.execute(FIND_TAKERS, {"load_ids": sorted(set(load_ids))})
+    return {row.load_id: row.taker_id for row in rows}
+
+
+async def find_covering(session: AsyncSession, load_unit_ids: Iterable[UUID]) -> dict[UUID, list[Covering]]:
+    """Return every rescue that units were ever in, by unit."""
+    found: dict[UUID, list[Covering]] = {}
+    for row in await session.execute(FIND_COVERING, {"load_unit_ids": sorted(set(load_unit_ids))}):
+        covering = Covering(
+            rescue_id=row.rescue_id,
+            holder_id=row.holder_id,
+            opened_at=row.opened_at,
+            settled_at=row.settled_at,
+        )
+        found.setdefault(row.load_unit_id, []).append(covering)
+    return found
+
+
+async def find_late(session: AsyncSession, now: datetime, *, minutes: int) -> list[UUID]:
+    """Hold the rescues that are open for longer than so many minutes, and of which nobody was told."""
+    return list((await session.execute(FIND_LATE, {"now": now, "minutes": minutes})).scalars())
+
+
+async def escalate(
+    session: AsyncSession, rescue_id: UUID, needs: Mapping[str, object], now: datetime
+) -> None:
+    """Write what a rescue needs that nobody near by has."""
+    await session.execute(ESCALATE, {"rescue_id": rescue_id, "needs": to_json([needs])[1:-1], "now": now})
+
+
+async def name_taker(session: AsyncSession, rescue_id: UUID, taker_id: UUID) -> None:
+    """Write who is to take over."""
+    await session.execute(NAME_TAKER, {"rescue_id": rescue_id, "taker_id": taker_id})
+
+
+async def get_policy(session: AsyncSession, now: datetime) -> Policy:
+    """Return the policy that holds now; the first of them came with the tables."""
+    row = (await session.execute(FIND_POLICY, {"now": now})).one()
+    return Policy(near_metres=row.near_metres, take_over_minutes=row.take_over_minutes)
 
 
 async def note_suspensions(session: AsyncSession, rows: Sequence[dict[str, object]], now: datetime) -> None:
     """Keep what became of the work of suspended people, by incident."""
     await session.execute(NOTE, {"rows": to_json(rows), "now": now})
-
-
-async def list_rescues(
-    session: AsyncSession,
-    zone_ids: Sequence[UUID],
-    *,
-    incident_id: UUID | None,
-    limit: int,
-    after: UUID | None,
-) -> list[Row[Any]]:
-    """Return a page of the rescues of zones, one more than the limit."""
-    given = {"zone_ids": list(zone_ids), "incident_id": incident_id, "limit": limit + 1, "after": after}
-    return list(await session.execute(LIST, given))

@@ -36,7 +36,7 @@ class Trip(Protocol):
 
 @dataclass(slots=True)
 class Released:
-    """What became of a suspended driver's loads in one incident."""
+    """What became of the loads of a driver in one incident, whose trips were taken back."""
 
     person_id: UUID
     incident_id: UUID
@@ -144,12 +144,10 @@ async def release(session: AsyncSession, person_ids: Iterable[UUID], now: dateti
     """
     suspended = set(person_ids)
     await queries.lock_seats(session)
-    trips = await queries.lock_driven(session, suspended)
+    trips = await queries.lock_open(session, person_ids=suspended)
     if not trips:
         return []
-    loads: dict[UUID, list[Any]] = {trip.trip_id: [] for trip in trips}
-    for load in await queries.list_aboard(session, loads):
-        loads[load.trip_id].append(load)
+    loads = await _loads_of(session, trips)
     untouched = [
         trip for trip in trips if not any(load.is_touched for load in loads[trip.trip_id])
         and trip.status == TripStatus.PLANNED
@@ -166,6 +164,19 @@ async def release(session: AsyncSession, person_ids: Iterable[UUID], now: dateti
             entry.reassigned_load_ids.extend(load.load_id for load in loads[trip.trip_id])
         else:
             await _give_back(session, trip, loads[trip.trip_id], entry)
+    return list(released.values())
+
+
+async def release_vehicle(session: AsyncSession, vehicle_id: UUID) -> list[Released]:
+    """Take all open trips from a vehicle that is lost: to the pool, or to be rescued from its driver."""
+    await queries.lock_seats(session)
+    trips = await queries.lock_open(session, vehicle_ids=[vehicle_id])
+    loads = await _loads_of(session, trips)
+    await seats.end(session, [trip.trip_id for trip in trips])
+    released: dict[tuple[UUID, UUID], Released] = {}
+    for trip in trips:
+        key = (trip.driver_id, trip.incident_id)
+        await _give_back(session, trip, loads[trip.trip_id], released.setdefault(key, Released(*key)))
     return list(released.values())
 
 
@@ -198,7 +209,7 @@ async def _find_others(
         return {}
     drivers = {each.person_id for each in await crew_queries.list_cleared_drivers(session, now)}
     # Someone about whom whitelist is just writing is passed over rather than waited for.
-    free = await queries.lock_free_crew(session, drivers - suspended)
+    free = await crew_queries.lock_free(session, drivers - suspended)
     seats = await make_seats(session, trips)
     turns = await queries.list_turns(session, min(trip.departs_at for trip in trips))
     return domain.match_drivers(
@@ -208,6 +219,13 @@ async def _find_others(
         chosen={},
         now=now,
     )
+
+
+async def _loads_of(session: AsyncSession, trips: Sequence[Trip]) -> dict[UUID, list[Any]]:
+    loads: dict[UUID, list[Any]] = {trip.trip_id: [] for trip in trips}
+    for load in await queries.list_aboard(session, loads):
+        loads[load.trip_id].append(load)
+    return loads
 
 
 async def _give_back(session: AsyncSession, trip: Any, loads: Sequence[Any], entry: Released) -> None:

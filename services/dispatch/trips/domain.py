@@ -25,7 +25,7 @@ class TripStatus(StrEnum):
     DEPARTED = "departed"
     # Given back before anything was on board.
     RELEASED = "released"
-    # Its driver was suspended with goods on board.
+    # Its driver was suspended, or its vehicle lost, with goods on board.
     STRANDED = "stranded"
 
 

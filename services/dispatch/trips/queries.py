@@ -72,18 +72,22 @@ LIST_TURNS = text("""
     WHERE status IN ('planned', 'departed') AND ends_at > :since
 """)
 LOCK_TRIP = text("SELECT * FROM trips WHERE trip_id = :trip_id FOR UPDATE")
-LOCK_DRIVEN = text("""
+LOCK_OPEN = text("""
     SELECT * FROM trips
-    WHERE status IN ('planned', 'departed') AND driver_id = ANY(CAST(:person_ids AS uuid[]))
+    WHERE status IN ('planned', 'departed')
+      AND (driver_id = ANY(CAST(:person_ids AS uuid[])) OR vehicle_id = ANY(CAST(:vehicle_ids AS uuid[])))
     ORDER BY trip_id FOR UPDATE
 """)
-# What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door.
+# What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door. What
+# waits to be rescued from other hands was touched, but not by this trip.
 LIST_ABOARD = text("""
-    SELECT trip_loads.trip_id, load_id,
-           at_gate_at IS NULL AND delivered_at IS NULL
-             AND (touched_at IS NOT NULL OR loaded_at IS NOT NULL OR departed_at IS NOT NULL) AS is_aboard,
-           touched_at IS NOT NULL OR loaded_at IS NOT NULL OR departed_at IS NOT NULL AS is_touched
-    FROM trip_loads JOIN loads USING (load_id) JOIN trips USING (trip_id)
+    SELECT trip_id, load_id, is_touched AND at_gate_at IS NULL AND delivered_at IS NULL AS is_aboard,
+           is_touched
+    FROM trip_loads JOIN loads USING (load_id) JOIN trips USING (trip_id) CROSS JOIN LATERAL (
+        SELECT loaded_at IS NOT NULL OR departed_at IS NOT NULL OR touched_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
+        ) AS is_touched
+    ) AS touched
     WHERE is_held AND withdrawn_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
     ORDER BY load_id
 """)
@@ -116,10 +120,6 @@ DEPART_FULL = text("""
         SELECT load_id FROM trip_loads JOIN loads USING (load_id)
         WHERE trip_loads.trip_id = trips.trip_id AND is_held AND withdrawn_at IS NULL ORDER BY load_id
     ) AS load_ids
-""")
-LOCK_FREE_CREW = text("""
-    SELECT person_id FROM crew WHERE person_id = ANY(CAST(:person_ids AS uuid[]))
-    ORDER BY person_id FOR SHARE SKIP LOCKED
 """)
 
 
@@ -201,9 +201,12 @@ async def lock_trip(session: AsyncSession, trip_id: UUID) -> Row[Any] | None:
     return (await session.execute(LOCK_TRIP, {"trip_id": trip_id})).one_or_none()
 
 
-async def lock_driven(session: AsyncSession, person_ids: Iterable[UUID]) -> list[Row[Any]]:
-    """Hold the trips that people drive or are to drive."""
-    return list(await session.execute(LOCK_DRIVEN, {"person_ids": sorted(set(person_ids))}))
+async def lock_open(
+    session: AsyncSession, *, person_ids: Iterable[UUID] = (), vehicle_ids: Iterable[UUID] = ()
+) -> list[Row[Any]]:
+    """Hold the trips that people drive or are to drive, or that vehicles make or are to make."""
+    given = {"person_ids": sorted(set(person_ids)), "vehicle_ids": sorted(set(vehicle_ids))}
+    return list(await session.execute(LOCK_OPEN, given))
 
 
 async def list_aboard(session: AsyncSession, trip_ids: Iterable[UUID]) -> list[Row[Any]]:
@@ -252,12 +255,6 @@ async def depart(
     return list(
         await session.execute(DEPART_FULL, {"trip_ids": list(trip_ids), "now": now, "is_told": is_told})
     )
-
-
-async def lock_free_crew(session: AsyncSession, person_ids: Iterable[UUID]) -> set[UUID]:
-    """Hold the clearances of those people of whom nobody is writing at this moment; return their ids."""
-    given = {"person_ids": sorted(set(person_ids))}
-    return set((await session.execute(LOCK_FREE_CREW, given)).scalars())
 
 
 async def list_of_plan(session: AsyncSession, plan_id: UUID) -> list[TripRow]:

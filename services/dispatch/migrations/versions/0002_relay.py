@@ -117,6 +117,7 @@ CREW: tuple[str, ...] = (
         PRIMARY KEY (person_id, sequence)
     )
     """,
+    # `is_lapsed` says that its end was looked at: what is still in hand then is to be taken over.
     """
     CREATE TABLE duties (
         duty_id uuid PRIMARY KEY,
@@ -126,10 +127,13 @@ CREW: tuple[str, ...] = (
         community_id uuid NOT NULL,
         building_ids uuid[] NOT NULL,
         starts_at timestamptz NOT NULL,
-        ends_at timestamptz NOT NULL
+        ends_at timestamptz NOT NULL,
+        is_lapsed boolean NOT NULL DEFAULT false
     )
     """,
     "CREATE INDEX duties_by_person ON duties (person_id, ends_at)",
+    "CREATE INDEX duties_by_community ON duties (community_id, ends_at)",
+    "CREATE INDEX duties_to_lapse ON duties (ends_at) WHERE NOT is_lapsed",
     """
     CREATE TABLE whitelist_beats (
         partition smallint PRIMARY KEY CHECK (partition BETWEEN 0 AND 11),
@@ -356,6 +360,69 @@ LOADS: tuple[str, ...] = (
     """,
 )
 
+RESCUES: tuple[str, ...] = (
+    # Dated data of whoever commands: how far away help is near by, and how long a take-over may take.
+    """
+    CREATE TABLE rescue_policies (
+        policy_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        valid_from timestamptz NOT NULL UNIQUE,
+        near_metres integer NOT NULL CHECK (near_metres > 0),
+        take_over_minutes integer NOT NULL CHECK (take_over_minutes > 0),
+        legal_ref text NOT NULL
+    )
+    """,
+    """
+    INSERT INTO rescue_policies (valid_from, near_metres, take_over_minutes, legal_ref)
+    VALUES ('2020-01-01 00:00Z', 15000, 30, 'assumption of Baton')
+    """,
+    # Goods in the hands of somebody who may not carry them on, in one zone: where they stand, who takes them
+    # over, and what is needed where nobody near by can. At the gate of a community, or else on the road.
+    # `planned_at` is when somebody was last asked to plan the way of what waits on the road.
+    """
+    CREATE TABLE rescues (
+        rescue_id uuid PRIMARY KEY,
+        holder_id uuid NOT NULL,
+        cause text NOT NULL CHECK (
+            cause IN ('driver_suspended', 'vehicle_lost', 'steward_suspended', 'duty_lapsed')
+        ),
+        incident_id uuid NOT NULL,
+        zone_id uuid NOT NULL,
+        community_id uuid,
+        vehicle_id uuid REFERENCES vehicles,
+        lat double precision,
+        lon double precision,
+        opened_at timestamptz NOT NULL,
+        planned_at timestamptz,
+        taker_id uuid,
+        escalated_at timestamptz,
+        needs jsonb,
+        settled_at timestamptz,
+        CHECK ((cause IN ('steward_suspended', 'duty_lapsed')) = (community_id IS NOT NULL)),
+        CHECK ((lat IS NULL) = (lon IS NULL)),
+        CHECK ((escalated_at IS NULL) = (needs IS NULL))
+    )
+    """,
+    "CREATE INDEX rescues_by_incident ON rescues (incident_id)",
+    "CREATE INDEX rescues_open ON rescues (opened_at) WHERE settled_at IS NULL",
+    # What of a load is in those hands: units, for one may be at the gate while the next is on the road.
+    """
+    CREATE TABLE rescue_units (
+        rescue_id uuid NOT NULL REFERENCES rescues,
+        load_unit_id uuid NOT NULL REFERENCES load_units,
+        load_id uuid NOT NULL REFERENCES loads,
+        holder_id uuid NOT NULL,
+        settled_at timestamptz,
+        PRIMARY KEY (rescue_id, load_unit_id)
+    )
+    """,
+    # A unit that somebody holds is rescued once from those hands.
+    """
+    CREATE UNIQUE INDEX rescue_units_once ON rescue_units (load_unit_id, holder_id) WHERE settled_at IS NULL
+    """,
+    "CREATE INDEX rescue_units_open ON rescue_units (load_id) WHERE settled_at IS NULL",
+    "CREATE INDEX rescue_units_by_unit ON rescue_units (load_unit_id)",
+)
+
 RELAY: tuple[str, ...] = (
     # `occurred_at` is what the device's clock said, `reckoned_at` the moment that counts; see `relay.domain`.
     """
@@ -374,6 +441,7 @@ RELAY: tuple[str, ...] = (
         recorded_by text NOT NULL,
         proof text NOT NULL CHECK (proof IN ('qr', 'pin', 'photo')),
         photo_sha256 text CHECK (photo_sha256 ~ '^[0-9a-f]{64}$'),
+        rescue_id uuid REFERENCES rescues,
         is_breach boolean NOT NULL,
         is_degraded boolean NOT NULL,
         CHECK ((proof = 'photo' OR (proof = 'qr' AND leg = 3)) <= (photo_sha256 IS NOT NULL)),
@@ -382,6 +450,7 @@ RELAY: tuple[str, ...] = (
     """,
     "CREATE INDEX hand_overs_by_unit ON hand_overs (load_unit_id, leg, reckoned_at)",
     "CREATE INDEX hand_overs_by_taker ON hand_overs (taker_id)",
+    "CREATE INDEX hand_overs_by_recording ON hand_overs (recorded_at)",
     # A bulk load broken up into portions, once: what was in it is in the portions or lost, to the gram.
     """
     CREATE TABLE splits (
@@ -434,21 +503,6 @@ RELAY: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX breaches_by_incident ON breaches (incident_id)",
-    # What a suspended person held: one for each load, so that a load held again is not rescued twice.
-    """
-    CREATE TABLE rescues (
-        rescue_id uuid PRIMARY KEY,
-        load_id uuid NOT NULL REFERENCES loads,
-        holder_id uuid NOT NULL,
-        incident_id uuid NOT NULL,
-        zone_id uuid NOT NULL,
-        lat double precision,
-        lon double precision,
-        opened_at timestamptz NOT NULL,
-        UNIQUE (load_id, holder_id)
-    )
-    """,
-    "CREATE INDEX rescues_by_incident ON rescues (incident_id)",
     # What became of the work of a person who was suspended.
     """
     CREATE TABLE suspensions (
@@ -464,7 +518,7 @@ RELAY: tuple[str, ...] = (
     "CREATE INDEX suspensions_by_incident ON suspensions (incident_id)",
 )
 
-STATEMENTS = FLEET + PASSES + CREW + PLACES + LOADS + RELAY
+STATEMENTS = FLEET + PASSES + CREW + PLACES + LOADS + RESCUES + RELAY
 
 
 def upgrade() -> None:

@@ -1,0 +1,123 @@
+"""How a rescue is opened: what is in whose hands becomes a task, and its way is planned anew at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.dispatch import Leg
+from services.dispatch.plans import application as plans_application
+from services.dispatch.rescues import custody, domain, escalation, queries
+from services.dispatch.rescues.domain import Cause, InHand, Situation, StrandedUnit
+from services.dispatch.trips import queries as trips_queries
+from services.kit.ids import new_id
+
+log = structlog.get_logger()
+
+RESCUES = Counter("rescues_total", "Loads in hands that may not carry them on", ["cause"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A rescue, and the loads of it of which it is news."""
+
+    rescue_id: UUID
+    situation: Situation
+    load_ids: frozenset[UUID]
+
+
+async def open_rescues(
+    session: AsyncSession, held: Iterable[InHand], causes: Mapping[Leg, Cause], now: datetime
+) -> list[Opened]:
+    """Open a rescue for each situation that units are in; return the loads of which it is news.
+
+    What waits on the road is on no trip any more, and planned anew; where nobody near by can take it over,
+    somebody is called. What joins a rescue that is open already is added to it.
+    """
+    # As who drives what: one after the other, so that nothing is opened twice.
+    await trips_queries.lock_seats(session)
+    situations = domain.group(await custody.find_stranded(session, held), causes)
+    if not situations:
+        return []
+    known = _by_situation(await queries.lock_open(session, {each.holder_id for each in situations}))
+    ids = {each: known.get(each) or new_id() for each in situations}
+    fresh = [each for each in situations if each not in known]
+    await queries.insert_rescues(
+        session,
+        [_rescue_of(ids[each], each, situations[each]) for each in fresh],
+        [_unit_of(ids[each], unit) for each, units in situations.items() for unit in units],
+        now,
+    )
+    await _plan_ways(session, {ids[each]: units for each, units in situations.items()}, now)
+    await escalation.escalate(session, [ids[each] for each in fresh], now, is_late=False)
+    opened = [
+        Opened(ids[each], each, frozenset(unit.load_id for unit in units))
+        for each, units in situations.items()
+    ]
+    _tell(opened)
+    return opened
+
+
+async def _plan_ways(
+    session: AsyncSession, waiting: Mapping[UUID, Sequence[StrandedUnit]], now: datetime
+) -> None:
+    on_road = {
+        rescue_id: {unit.load_id for unit in units if unit.leg is Leg.PICK_UP}
+        for rescue_id, units in waiting.items()
+    }
+    load_ids = set().union(*on_road.values())
+    if load_ids:
+        await queries.take_off(session, load_ids)
+        await plans_application.plan_anew(session, load_ids, cause="rescue", now=now)
+        await queries.note_planned(session, [each for each, loads in on_road.items() if loads], now)
+
+
+def _by_situation(rows: Iterable[Row[Any]]) -> dict[Situation, UUID]:
+    return {
+        Situation(
+            holder_id=row.holder_id,
+            cause=Cause(row.cause),
+            incident_id=row.incident_id,
+            zone_id=row.zone_id,
+            community_id=row.community_id,
+            vehicle_id=row.vehicle_id,
+        ): row.rescue_id
+        for row in rows
+    }
+
+
+def _rescue_of(rescue_id: UUID, situation: Situation, units: Sequence[StrandedUnit]) -> dict[str, object]:
+    place = domain.place_of(units)
+    return {
+        "rescue_id": rescue_id,
+        "holder_id": situation.holder_id,
+        "cause": situation.cause,
+        "incident_id": situation.incident_id,
+        "zone_id": situation.zone_id,
+        "community_id": situation.community_id,
+        "vehicle_id": situation.vehicle_id,
+        "lat": place.lat if place else None,
+        "lon": place.lon if place else None,
+    }
+
+
+def _unit_of(rescue_id: UUID, unit: StrandedUnit) -> dict[str, object]:
+    return {
+        "rescue_id": rescue_id,
+        "load_unit_id": unit.load_unit_id,
+        "load_id": unit.load_id,
+        "holder_id": unit.holder_id,
+    }
+
+
+def _tell(opened: Iterable[Opened]) -> None:
+    for each in opened:
+        cause = each.situation.cause
+        RESCUES.labels(cause).inc(len(each.load_ids))
+        log.warning("rescue.opened", rescue_id=str(each.rescue_id), cause=cause, loads=len(each.load_ids))
