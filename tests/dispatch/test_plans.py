@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from services.contracts.values import Clearance, ZoneClass
 from services.dispatch import solving
-from services.dispatch.plans import apart, application, commitment
+from services.dispatch.plans import apart, application, commitment, gathering
 from services.dispatch.plans.domain import Solution, Violation
 from services.kit import database
 from services.kit.errors import Conflict
@@ -197,6 +197,22 @@ async def test_a_vehicle_on_the_road_is_planned_for_the_time_it_is_free(client, 
     assert second["vehicle_id"] == first["vehicle_id"]
     assert second["departs_at"] >= first["ends_at"] or second["ends_at"] <= first["departs_at"]
     assert len(second["stops"][0]["load_ids"]) == 1
+
+
+async def test_only_as_many_vehicles_are_called_out_as_there_are_drivers(client, service_sessions):
+    town = await make_town(client, service_sessions, vehicles=3, drivers=2)
+
+    async with service_sessions() as session:
+        wave = await gathering.gather(
+            session,
+            zone_ids=[town.zone.zone_id],
+            slot_ids=[town.slot_id],
+            load_ids=None,
+            now=await database.now(session),
+        )
+
+    assert len(wave.vehicles) == 3
+    assert sorted(wave.crewed_ids) == sorted(vehicle.vehicle_id for vehicle in wave.vehicles)[:2]
 
 
 async def test_of_two_plans_for_the_same_loads_the_first_commitment_wins(client, service_sessions):

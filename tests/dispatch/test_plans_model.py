@@ -1,5 +1,6 @@
 """Plans of small waves that can be counted by hand; and of any wave: lawful, whole and repeatable."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,10 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contracts.values import Point
+from services.dispatch.plans import sharing
 from services.dispatch.plans.domain import StopKind, WhyNot, Window, find_violations
 from services.dispatch.plans.model import plan_wave
+from services.dispatch.plans.shipments import merge
 from services.dispatch.plans.travel import great_circle
-from tests.dispatch.waves import TRAVEL, at, east, make_load, make_vehicle, make_wave, uid
+from tests.dispatch.waves import (
+    TRAVEL,
+    at,
+    east,
+    make_load,
+    make_market,
+    make_vehicle,
+    make_wave,
+    uid,
+    village_of,
+)  # fmt: skip
 
 
 def reasons(solution):
@@ -197,6 +210,69 @@ def test_a_days_bags_of_a_sealed_town_are_planned_lawfully():
 
     assert find_violations(wave, solution) == []
     assert solution.unassigned == ()
+
+
+def done_at(solution):
+    return max(stop.leaves_at for trip in solution.trips for stop in trip.stops)
+
+
+def metres_of(solution):
+    return sum(trip.metres for trip in solution.trips)
+
+
+def vehicles_of(solution):
+    return {trip.vehicle_id for trip in solution.trips}
+
+
+def test_four_buses_carry_a_market_to_eight_sites_for_twenty_six_villages():
+    wave = make_market()
+
+    solution = plan_wave(wave, seconds=10, seed=1)
+
+    assert find_violations(wave, solution) == []
+    assert solution.unassigned == ()
+    assert sum(trip.grams for trip in solution.trips) == 13_500_000
+    trips_of = Counter(trip.vehicle_id for trip in solution.trips)
+    assert len(trips_of) == 4
+    assert all(trips >= 2 for trips in trips_of.values())
+    handed_over = [stop for trip in solution.trips for stop in trip.stops if stop.kind is StopKind.GATE]
+    assert {stop.place_id for stop in handed_over} == set(wave.destinations)
+    villages = [{village_of(load_id.int) for load_id in stop.load_ids} for stop in handed_over]
+    assert all(len(each) >= 3 for each in villages)
+    assert set().union(*villages) == set(range(26))
+
+
+def test_a_wave_is_done_in_half_the_time_where_those_who_stand_by_share_the_work(monkeypatch):
+    wave = make_market()
+    shared = plan_wave(wave, seconds=10, seed=1)
+    undriven = plan_wave(replace(wave, crewed_ids=()), seconds=10, seed=1)
+    monkeypatch.setattr(sharing, "find_share", lambda *_: None)
+    shortest = plan_wave(wave, seconds=10, seed=1)
+
+    assert (done_at(shared) - at(1)) / (done_at(shortest) - at(1)) < 0.5
+    assert metres_of(shared) / metres_of(shortest) < 1.05
+    # Without drivers for more vehicles the work stays with those that the shortest trips need.
+    assert vehicles_of(undriven) == vehicles_of(shortest) < vehicles_of(shared)
+
+
+def test_nobody_more_is_called_out_for_less_than_an_hour():
+    wave = make_wave(
+        [make_load(number, grams=300_000) for number in (1, 2, 3)], [make_vehicle(n) for n in (1, 2)]
+    )
+
+    assert len(vehicles_of(plan_wave(wave, seconds=10, seed=1))) == 1
+
+
+def test_small_vehicles_stand_aside_only_where_large_ones_are_most_of_the_fleet():
+    loads = [make_load(number, grams=25_000) for number in range(1, 481)]
+    tricycle, bus = make_vehicle(1, capacity_g=150_000), make_vehicle(2, capacity_g=1_600_000)
+    few = merge(make_wave(loads, [tricycle, bus]), loads)
+    # 80 shipments of 150 kg are too many; the bus takes up to 60 pieces.
+    assert [shipment.pieces for shipment in few] == [60] * 8
+
+    tricycles = [replace(tricycle, vehicle_id=uid(n)) for n in range(12)]
+    many = merge(make_wave(loads, [*tricycles, bus]), loads)
+    assert {shipment.grams for shipment in many} == {150_000}
 
 
 metres = st.integers(-5000, 5000)

@@ -1,7 +1,7 @@
 """What a wave is, what a plan of it is, and when such a plan is lawful. Pure; times are given, never read."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -73,10 +73,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """What is planned together; nobody leaves before `starts_at`."""
+    """What is planned together; nobody leaves before `starts_at`.
+
+    `crewed_ids` are the vehicles that can have a driver each at the same time.
+    """
 
     starts_at: datetime
     vehicles: Sequence[Vehicle]
+    crewed_ids: Collection[UUID]
     loads: Sequence[Load]
     origins: Mapping[UUID, Point]
     destinations: Mapping[UUID, Point]

@@ -1,6 +1,7 @@
 """A wave gathered from what stands in the database: the pool, the fleet at hand, the places, the road."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.values import Point
 from services.dispatch.crew import queries as crew_queries
+from services.dispatch.fleet import domain as fleet_domain
 from services.dispatch.markets import queries as markets_queries
 from services.dispatch.passes import domain as passes_domain
 from services.dispatch.passes import queries as passes_queries
@@ -31,13 +33,12 @@ async def gather(
 ) -> Wave:
     """Return what is to be planned now, and with what."""
     loads = await queries.list_pool(session, slot_ids, load_ids)
-    stranded = await queries.find_stranded(session, {load.origin_id for load in loads})
     windows = await queries.find_windows(session, slot_ids)
-    around = _around(windows.values(), now, is_urgent=bool(stranded))
+    around = Window(
+        min((window.starts_at for window in windows.values()), default=now),
+        max((window.ends_at for window in windows.values()), default=now),
+    )
     rows = await queries.list_vehicles(session, zone_ids, around, now)
-    # What waits on the road is brought as soon as it can be: no gate is shut to it.
-    latest = max((row.shift_ends_at for row in rows), default=around.ends_at)
-    windows |= dict.fromkeys(stranded, Window(now, latest))
     passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
     turns = await trips_queries.list_turns(session, now)
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
@@ -46,20 +47,17 @@ async def gather(
     wanted = {load.destination_id for load in loads}
     gates = await places_queries.find_gates(session, wanted)
     destinations = {**gates, **await markets_queries.find_places(session, wanted)}
+    vehicles = _at_hand(rows, permits, turns, around, now)
     return Wave(
         starts_at=now,
-        vehicles=_at_hand(rows, permits, turns, around, now),
+        vehicles=vehicles,
+        crewed_ids=_crewed(vehicles, permits, cleared),
         loads=loads,
-        origins={origin_id: place.point for origin_id, place in origins.items()} | stranded,
+        origins={origin_id: place.point for origin_id, place in origins.items()},
         destinations={destination_id: place.point for destination_id, place in destinations.items()},
         windows=windows,
         travel=await queries.get_travel(session, now),
     )
-
-
-def _around(windows: Iterable[Window], now: datetime, *, is_urgent: bool) -> Window:
-    known = [*windows, *([Window(now, now)] if is_urgent else [])] or [Window(now, now)]
-    return Window(min(window.starts_at for window in known), max(window.ends_at for window in known))
 
 
 def _at_hand(
@@ -76,18 +74,25 @@ def _at_hand(
         ]
         if free:
             longest = max(free, key=lambda window: window.ends_at - window.starts_at)
+            base = Point(lat=row.base_lat, lon=row.base_lon)
             vehicles.append(
                 Vehicle(
                     vehicle_id=row.vehicle_id,
                     capacity_g=row.capacity_g,
                     capacity_pieces=row.capacity_pieces,
-                    stands_at=Point(lat=row.lat, lon=row.lon),
-                    base=Point(lat=row.base_lat, lon=row.base_lon),
+                    stands_at=base,
+                    base=base,
                     starts_at=longest.starts_at,
                     ends_at=longest.ends_at,
                 )
             )
     return vehicles
+
+
+def _crewed(vehicles: Iterable[Vehicle], permits: Iterable[Pass], drivers: AbstractSet[UUID]) -> list[UUID]:
+    crews = {permit.vehicle_id: permit.crew for permit in permits}
+    strongest = sorted(vehicles, key=lambda vehicle: (-vehicle.capacity_g, vehicle.vehicle_id))
+    return fleet_domain.find_crewed([vehicle.vehicle_id for vehicle in strongest], crews, drivers)
 
 
 def _free_under(

@@ -11,9 +11,10 @@ import pyvrp
 from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, NoImprovement
 
 from services.contracts.values import Point
-from services.dispatch.plans import schedule, shipments
+from services.dispatch.plans import schedule, sharing, shipments
 from services.dispatch.plans.domain import Solution, StopKind, Trip, Unassigned, Vehicle, Wave, WhyNot
 from services.dispatch.plans.schedule import Visit
+from services.dispatch.plans.sharing import Share
 from services.dispatch.plans.shipments import Shipment
 
 # Both count work, not time: the same wave and seed give the same plan unless `seconds` cuts it off.
@@ -27,27 +28,32 @@ def plan_wave(wave: Wave, *, seconds: float, seed: int) -> Solution:
     if not loads:
         return Solution((), tuple(left))
     wave = replace(wave, vehicles=shipments.find_useful(wave, loads))
-    merged = shipments.merge(wave, loads)
-    routes = _solve(wave, merged, seconds=seconds, seed=seed)
-    trips: list[Trip] = []
-    for vehicle, visits in routes:
-        trips.extend(schedule.make_trips(wave, vehicle, visits))
+    trips = _solve(wave, shipments.merge(wave, loads), seconds=seconds, seed=seed)
     carried = set(chain(*(trip.load_ids for trip in trips)))
     full = [Unassigned(load.load_id, WhyNot.FLEET_FULL) for load in loads if load.load_id not in carried]
     return Solution(tuple(trips), (*left, *full))
 
 
-def _solve(
-    wave: Wave, merged: Sequence[Shipment], *, seconds: float, seed: int
-) -> list[tuple[Vehicle, list[Visit]]]:
-    data = _problem(wave, merged)
+def _solve(wave: Wave, merged: Sequence[Shipment], *, seconds: float, seed: int) -> list[Trip]:
+    """Return the shortest trips; or where some vehicles stand by while others work long, trips that share."""
+    shortest = _search(wave, merged, sharing.ALL, seconds=seconds / 2, seed=seed)
+    able = sharing.find_able(wave, shortest)
+    share = sharing.find_share(wave, shortest, able)
+    if share is None:
+        return shortest
+    shared = _search(replace(wave, vehicles=able), merged, share, seconds=seconds / 2, seed=seed)
+    return min(shortest, shared, key=share.cost)
+
+
+def _search(wave: Wave, merged: Sequence[Shipment], share: Share, *, seconds: float, seed: int) -> list[Trip]:
+    data = _problem(wave, merged, share)
     stop = MultipleCriteria(
         [MaxRuntime(seconds), MaxIterations(MOST_ITERATIONS), NoImprovement(ENOUGH_WITHOUT_GAIN)]
     )
     best = pyvrp.solve(data, stop, seed=seed, collect_stats=False, display=False).best
-    routes: list[tuple[Vehicle, list[Visit]]] = []
+    trips: list[Trip] = []
     if not best.is_feasible():
-        return routes
+        return trips
     for route in best.routes():
         visits = [
             Visit(StopKind.PICK_UP if activity.is_pickup() else StopKind.GATE, merged[activity.idx])
@@ -55,11 +61,11 @@ def _solve(
             if activity.is_shipment()
         ]
         if visits:
-            routes.append((wave.vehicles[route.vehicle_type()], visits))
-    return routes
+            trips.extend(schedule.make_trips(wave, wave.vehicles[route.vehicle_type()], visits))
+    return trips
 
 
-def _problem(wave: Wave, merged: Sequence[Shipment]) -> pyvrp.ProblemData:
+def _problem(wave: Wave, merged: Sequence[Shipment], share: Share) -> pyvrp.ProblemData:
     # Depots come first of the places, so that one number means the same point as either.
     depots = list(dict.fromkeys(chain(*((vehicle.stands_at, vehicle.base) for vehicle in wave.vehicles))))
     used = (
@@ -69,15 +75,22 @@ def _problem(wave: Wave, merged: Sequence[Shipment]) -> pyvrp.ProblemData:
     )
     places = {point: index for index, point in enumerate(dict.fromkeys(used))}
     metres, seconds = _matrices(wave, list(places))
-    dearest = int(metres.max()) or 1
+    windows = [wave.windows[shipment.slot_id] for shipment in merged]
+    # To wait from one slot to the next is no work.
+    apart = max(window.starts_at for window in windows) - min(window.starts_at for window in windows)
+    limit = replace(share, seconds=share.seconds + int(apart.total_seconds()))
+    # No detour is worth more, nor all the time until the last window ends.
+    prize = 4 * (int(metres.max()) or 1) + share.price * max(
+        0, _second(wave, max(window.ends_at for window in windows))
+    )
     return pyvrp.ProblemData(
         locations=[pyvrp.Location(x=point.lon, y=point.lat) for point in places],
         clients=[],
         depots=[pyvrp.Depot(location=places[point]) for point in depots],
-        vehicle_types=[_vehicle(wave, vehicle, places) for vehicle in wave.vehicles],
+        vehicle_types=[_vehicle(wave, vehicle, places, limit) for vehicle in wave.vehicles],
         distance_matrices=[metres],
         duration_matrices=[seconds],
-        shipments=[_shipment(wave, shipment, places, prize=4 * dearest) for shipment in merged],
+        shipments=[_shipment(wave, shipment, places, prize=prize) for shipment in merged],
     )
 
 
@@ -94,13 +107,16 @@ def _matrices(wave: Wave, points: Sequence[Point]) -> tuple[Any, Any]:
     return metres, seconds
 
 
-def _vehicle(wave: Wave, vehicle: Vehicle, places: Mapping[Point, int]) -> pyvrp.VehicleType:
+def _vehicle(wave: Wave, vehicle: Vehicle, places: Mapping[Point, int], share: Share) -> pyvrp.VehicleType:
     return pyvrp.VehicleType(
         capacity=[vehicle.capacity_g, vehicle.capacity_pieces],
         start_depot=places[vehicle.stands_at],
         end_depot=places[vehicle.base],
         tw_early=_second(wave, max(vehicle.starts_at, wave.starts_at)),
         tw_late=_second(wave, vehicle.ends_at, upward=False),
+        shift_duration=share.seconds,
+        max_overtime=sharing.ALL.seconds,
+        unit_overtime_cost=share.price,
     )
 
 
@@ -115,7 +131,7 @@ def _shipment(wave: Wave, shipment: Shipment, places: Mapping[Point, int], *, pr
         delivery_tw_early=max(0, _second(wave, window.starts_at)),
         delivery_tw_late=_second(wave, window.ends_at, upward=False),
         amount=[shipment.grams, shipment.pieces],
-        # More than the longest detour for it, and more the more loads it has: a full fleet serves most.
+        # More the more loads it has: a full fleet serves most.
         prize=prize * (1 + len(shipment.loads)),
         required=False,
     )

@@ -9,8 +9,9 @@ from uuid import UUID
 from services.contracts.values import Point
 from services.dispatch.plans.domain import Load, Unassigned, Vehicle, Wave, WhyNot
 
-# Above so many a solver's minute buys little: then larger vehicles set the measure.
-MANY: Final = 200
+# Of more shipments the usual seconds make longer ways than the smallest vehicles save: then larger ones set
+# the measure, as long as those that can still carry each shipment are most of the fleet.
+MANY: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,13 @@ def find_useful(wave: Wave, loads: Sequence[Load]) -> list[Vehicle]:
 
 def merge(wave: Wave, loads: Sequence[Load]) -> list[Shipment]:
     """Return shipments that each fit some vehicle, and whose handling leaves the window reachable."""
+    fleet = sorted(wave.vehicles, key=lambda vehicle: (vehicle.capacity_g, vehicle.capacity_pieces))
+    at_least = sum(vehicle.capacity_g for vehicle in fleet) / 2
     shipments: list[Shipment] = []
     # The smallest vehicle sets the measure, so that each can carry each; unless that makes too many.
-    for vehicle in sorted(wave.vehicles, key=lambda vehicle: (vehicle.capacity_g, vehicle.capacity_pieces)):
+    for index, vehicle in enumerate(fleet):
+        if sum(larger.capacity_g for larger in fleet[index:]) < at_least:
+            break
         shipments = list(_packed(loads, vehicle))
         if len(shipments) <= MANY:
             break
