@@ -33,12 +33,13 @@ async def gather(
 ) -> Wave:
     """Return what is to be planned now, and with what."""
     loads = await queries.list_pool(session, slot_ids, load_ids)
+    stranded = await queries.find_stranded(session, {load.origin_id for load in loads})
     windows = await queries.find_windows(session, slot_ids)
-    around = Window(
-        min((window.starts_at for window in windows.values()), default=now),
-        max((window.ends_at for window in windows.values()), default=now),
-    )
+    around = _around(windows.values(), now, is_urgent=bool(stranded))
     rows = await queries.list_vehicles(session, zone_ids, around, now)
+    # What waits on the road is brought as soon as it can be: no gate is shut to it.
+    latest = max((row.shift_ends_at for row in rows), default=around.ends_at)
+    windows |= dict.fromkeys(stranded, Window(now, latest))
     passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
     turns = await trips_queries.list_turns(session, now)
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
@@ -53,11 +54,16 @@ async def gather(
         vehicles=vehicles,
         crewed_ids=_crewed(vehicles, permits, cleared),
         loads=loads,
-        origins={origin_id: place.point for origin_id, place in origins.items()},
+        origins={origin_id: place.point for origin_id, place in origins.items()} | stranded,
         destinations={destination_id: place.point for destination_id, place in destinations.items()},
         windows=windows,
         travel=await queries.get_travel(session, now),
     )
+
+
+def _around(windows: Iterable[Window], now: datetime, *, is_urgent: bool) -> Window:
+    known = [*windows, *([Window(now, now)] if is_urgent else [])] or [Window(now, now)]
+    return Window(min(window.starts_at for window in known), max(window.ends_at for window in known))
 
 
 def _at_hand(
@@ -74,14 +80,13 @@ def _at_hand(
         ]
         if free:
             longest = max(free, key=lambda window: window.ends_at - window.starts_at)
-            base = Point(lat=row.base_lat, lon=row.base_lon)
             vehicles.append(
                 Vehicle(
                     vehicle_id=row.vehicle_id,
                     capacity_g=row.capacity_g,
                     capacity_pieces=row.capacity_pieces,
-                    stands_at=base,
-                    base=base,
+                    stands_at=Point(lat=row.lat, lon=row.lon),
+                    base=Point(lat=row.base_lat, lon=row.base_lon),
                     starts_at=longest.starts_at,
                     ends_at=longest.ends_at,
                 )
