@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.catalog import GroupGranted, HoldOverdue, StockRefused, StockReserved, ZoneSupplied
-from services.contracts.dispatch import PortionDelivered, SlotCapacityStated
+from services.contracts.dispatch import PortionDelivered, PortionShortened, SlotCapacityStated
 from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
 from services.orders.groups import sharing_out
-from services.orders.intake import deciding
+from services.orders.intake import deciding, shortening
 from services.orders.register import application as register
 from services.orders.zones import application as zones
 
@@ -90,12 +90,20 @@ async def on_portion_delivered(
     await deciding.count_portions(session, [arrived.event for arrived in arrivals], now)
 
 
+async def on_portion_shortened(
+    session: AsyncSession, arrivals: Sequence[Arrived[PortionShortened]], now: datetime
+) -> None:
+    """Know what was lost at the split: it is paid back, and can be ordered again."""
+    await shortening.shorten(session, arrivals, now)
+
+
 HANDLERS: Handlers = {
     StockReserved: on_stock_reserved,
     StockRefused: on_stock_refused,
     GroupGranted: on_group_granted,
     HoldOverdue: on_hold_overdue,
     PortionDelivered: on_portion_delivered,
+    PortionShortened: on_portion_shortened,
     DutyStated: on_duty_stated,
     PersonCleared: on_person_cleared,
     PersonSuspended: on_person_suspended,

@@ -205,8 +205,10 @@ async def _order(planting: Planting) -> None:
     path = f"/v1/orders/{placed[2]['order_id']}/cancellation"
     await world.send("orders", path, {}, planting.resident(2))
     await _decide_at_once(planting, goods_wanted)
-    for slot_id, cut_off_at in ((slot_ids[0], _at(minutes=30)), (slot_ids[1], _at(hours=2))):
-        await _open_group(planting, slot_id, cut_off_at, goods_wanted)
+    for slot_id, cut_off_at, form in (
+        (slot_ids[0], _at(minutes=30), "bagged"), (slot_ids[1], _at(hours=2), "bulk"),
+    ):  # fmt: skip
+        await _open_group(planting, slot_id, cut_off_at, goods_wanted, form=form)
     await world.do("orders", "UPDATE group_orders SET cut_off_at = now() WHERE slot_id = :id", id=slot_ids[0])
     await world.settle()
     await world.do("orders", "UPDATE slots SET cut_off_at = now() WHERE slot_id = :id", id=slot_ids[0])
@@ -223,13 +225,13 @@ async def _decide_at_once(planting: Planting, goods_wanted: list[dict[str, Any]]
 
 
 async def _open_group(
-    planting: Planting, slot_id: str, cut_off_at: str, goods_wanted: list[dict[str, Any]]
+    planting: Planting, slot_id: str, cut_off_at: str, goods_wanted: list[dict[str, Any]], *, form: str
 ) -> None:
     world = planting.world
     leader = headers("leader", subject=new_id(), zone_ids=planting.town.villages)
     body = {
         "community_id": str(planting.town.villages[0]), "slot_id": slot_id, "minimum": 2,
-        "cut_off_at": cut_off_at, "below_minimum": "cancel",
+        "cut_off_at": cut_off_at, "below_minimum": "cancel", "form": form,
     }  # fmt: skip
     group_id = (await world.send("orders", "/v1/group-orders", body, _keyed(leader)))["group_id"]
     for number in (3, 4):

@@ -9,7 +9,8 @@ import httpx
 from sqlalchemy import text
 
 from services.contracts.catalog import StockRefused, StockReserved
-from services.contracts.values import GivenLine, LineFailure
+from services.contracts.dispatch import PortionShortened
+from services.contracts.values import GivenLine, LineFailure, ShortLine
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests.serving import headers
@@ -160,6 +161,20 @@ def reserved(order_id: UUID, *lines: GivenLine) -> StockReserved:
 def refused(order_id: UUID) -> StockRefused:
     failure = LineFailure(line=1, product_id=CABBAGE, code="catalog.stock_short", asked=2, available=1)
     return StockRefused(reservation_id=order_id, failures=(failure,))
+
+
+def short(line: GivenLine, given: int) -> ShortLine:
+    """Of a line that was given, so much is left."""
+    same = {name: getattr(line, name) for name in ("line", "product_id", "offer_id")}
+    return ShortLine(**same, promised=line.quantity, given=given)
+
+
+def shortened(order_id: UUID, *lines: ShortLine, **given: Any) -> PortionShortened:
+    wanted = {
+        "portion_id": new_id(), "order_id": order_id, "incident_id": new_id(), "household_id": new_id(),
+        "found_at": datetime.now(UTC), "lines": lines, "is_empty": False,
+    }  # fmt: skip
+    return PortionShortened(**{**wanted, **given})
 
 
 async def value(sessions: Sessions, statement: str, **given: Any) -> Any:

@@ -10,6 +10,7 @@ from services.contracts.values import Grant
 from services.kit import database
 from services.kit.ids import new_id
 from services.orders.groups import application
+from tests.orders.bus import deliver
 from tests.orders.ground import CABBAGE, RICE, give, line, open_ground
 from tests.serving import headers
 
@@ -89,11 +90,19 @@ def grant(product_id, asked, *parts):
 THREE_UNITS = (line(CABBAGE, 2), line(RICE, 1))
 
 
-async def filled(client, sessions, households=3, *, lines=THREE_UNITS, **given):
-    ground = await open_ground(sessions, households=households)
+async def filled(client, sessions, households=3, *, lines=THREE_UNITS, units=50, **given):
+    ground = await open_ground(sessions, households=households, units=units)
     group_id = await open_group(client, ground, **given)
     parts = [
         UUID((await join(client, ground, group_id, number, *lines)).json()["order_id"])
         for number in range(households)
     ]
+    return ground, group_id, parts
+
+
+async def decided(client, sessions, *grants, **given):
+    """Three households' group of two cabbages and a rice each, with what is granted, or with all."""
+    ground, group_id, parts = await filled(client, sessions, **given)
+    await lock(sessions)
+    await deliver(sessions, (granted(group_id, *(grants or (grant(CABBAGE, 6, 6), grant(RICE, 3, 3)))), 1))
     return ground, group_id, parts

@@ -11,6 +11,7 @@ from services.orders.intake import deciding, life, winding_up
 from tests.orders.bus import deliver
 from tests.orders.ground import CABBAGE, RICE, line, open_ground, told, value, words
 from tests.orders.grouping import (
+    decided,
     filled,
     grant,
     granted,
@@ -21,14 +22,6 @@ from tests.orders.grouping import (
     read_part,
     run,
 )
-
-
-async def decided(client, sessions, *grants, **given):
-    """Three households' group of two cabbages and a rice each, with what is granted, or with all."""
-    ground, group_id, parts = await filled(client, sessions, **given)
-    await lock(sessions)
-    await deliver(sessions, (granted(group_id, *(grants or (grant(CABBAGE, 6, 6), grant(RICE, 3, 3)))), 1))
-    return ground, group_id, parts
 
 
 async def test_a_bulk_group_granted_short_tells_its_decision_and_each_part_its_form(

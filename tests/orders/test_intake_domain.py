@@ -14,18 +14,19 @@ from tests.orders.builders import make_home, make_new_order, make_slot
 
 NOW = datetime(2022, 4, 5, 8, tzinfo=UTC)
 
-P, C, R, X, F = (
+P, C, R, X, F, L = (
     OrderStatus.PLACED, OrderStatus.CONFIRMED, OrderStatus.REFUSED, OrderStatus.CANCELLED,
-    OrderStatus.FULFILLED,
+    OrderStatus.FULFILLED, OrderStatus.LOST,
 )  # fmt: skip
 
 # Rows: statuses; columns: the turns in their written order; None must raise.
 GRID = {
-    P: (C, R, R, R, X, None, R),
-    C: (None, None, None, C, X, F, C),
-    R: (R, R, None, R, None, None, R),
-    X: (X, X, None, X, None, X, X),
-    F: (None, None, None, F, None, None, F),
+    P: (C, R, R, R, X, None, R, None),
+    C: (None, None, None, C, X, F, C, L),
+    R: (R, R, None, R, None, None, R, None),
+    X: (X, X, None, X, None, X, X, X),
+    F: (None, None, None, F, None, None, F, F),
+    L: (None, None, None, L, None, L, L, L),
 }
 
 
@@ -184,7 +185,7 @@ def test_an_order_can_be_taken_back_until_the_cut_off_and_not_at_it() -> None:
         life.cancel(OrderStatus.PLACED, cut_off_at=NOW, now=NOW)
 
 
-@pytest.mark.parametrize("ended", [OrderStatus.REFUSED, OrderStatus.CANCELLED, OrderStatus.FULFILLED])
+@pytest.mark.parametrize("ended", [R, X, F, L])
 def test_what_has_ended_cannot_be_taken_back(ended) -> None:
     with pytest.raises(life.NotCancellable):
         life.cancel(ended, cut_off_at=NOW + timedelta(hours=1), now=NOW)

@@ -169,6 +169,7 @@ async def test_the_report_names_who_was_neither_served_nor_asked(client, service
         "needs_help_household_ids": [str(asked)],
         "orders": {
             "placed": 5, "undecided": 0, "confirmed": 3, "refused": 1, "cancelled": 1, "fulfilled": 2,
+            "lost": 0,
         },
         "group_orders": 0,
         "refusals": {"catalog.short": 1},

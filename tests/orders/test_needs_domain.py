@@ -19,9 +19,10 @@ def test_everyone_who_lives_there_was_served_or_asked_or_is_named(living, served
     )
 
 
-def test_a_fulfilled_order_was_placed_and_confirmed_too() -> None:
-    by_status = {"placed": 1, "confirmed": 2, "refused": 3, "cancelled": 4, "fulfilled": 5}
+def test_an_order_that_was_fulfilled_or_lost_was_placed_and_confirmed_too() -> None:
+    by_status = {"placed": 1, "confirmed": 2, "refused": 3, "cancelled": 4, "fulfilled": 5, "lost": 6}
     assert domain.count_orders(by_status) == {
-        "placed": 15, "undecided": 1, "confirmed": 7, "refused": 3, "cancelled": 4, "fulfilled": 5,
+        "placed": 21, "undecided": 1, "confirmed": 13, "refused": 3, "cancelled": 4, "fulfilled": 5,
+        "lost": 6,
     }  # fmt: skip
     assert domain.count_orders({})["placed"] == 0

@@ -12,7 +12,7 @@ from services.kit.ids import new_id
 from services.orders.main import create_app
 from services.orders.settings import OrdersSettings
 from tests.orders.bus import deliver
-from tests.orders.ground import RICE, give, line, open_ground, place, refused, reserved
+from tests.orders.ground import RICE, give, line, open_ground, place, refused, reserved, short, shortened
 from tests.serving import headers, make_settings
 from tests.streams import following, served
 
@@ -46,13 +46,13 @@ async def test_an_order_is_followed_from_its_acceptance_to_its_door(client, serv
     assert [each["id"] for each in told] == ["1.0.0", "2.0.0", "2.1.0", "3.2.0"]
     states = [(each["data"]["status"], each["data"]["portions"]) for each in told]
     assert states == [
-        ("placed", {"expected": None, "delivered": 0}),
-        ("confirmed", {"expected": 2, "delivered": 0}),
-        ("confirmed", {"expected": 2, "delivered": 1}),
-        ("fulfilled", {"expected": 2, "delivered": 2}),
+        ("placed", {"expected": None, "delivered": 0, "lost": 0}),
+        ("confirmed", {"expected": 2, "delivered": 0, "lost": 0}),
+        ("confirmed", {"expected": 2, "delivered": 1, "lost": 0}),
+        ("fulfilled", {"expected": 2, "delivered": 2, "lost": 0}),
     ]
     read = (await client.get(f"/v1/orders/{order_id}", headers=ground.resident())).json()
-    assert told[-1]["data"] == {**read, "portions": {"expected": 2, "delivered": 2}}
+    assert told[-1]["data"] == {**read, "portions": {"expected": 2, "delivered": 2, "lost": 0}}
 
 
 async def test_who_comes_back_is_told_what_came_meanwhile_and_no_more(client, service_sessions) -> None:
@@ -68,6 +68,34 @@ async def test_who_comes_back_is_told_what_came_meanwhile_and_no_more(client, se
     assert (refusal["pointer"], refusal["code"]) == ("/lines/0", "catalog.stock_short")
     async with following(client, path, ground.resident(), last="2.0.0") as stream:
         assert stream.answer.status_code == 204
+
+
+async def test_what_was_lost_at_the_split_is_told_to_who_follows_and_to_who_comes_back(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions)
+    order_id = await place(client, ground, lines=[line(), line(RICE)])
+    cabbage, rice = give(), give(RICE, number=2)
+    await deliver(service_sessions, (reserved(order_id, cabbage, rice), 1))
+    path = f"/v1/orders/{order_id}/events"
+    async with following(client, path, ground.resident()) as stream:
+        assert (await stream.next())["id"] == "2.0.0"
+        await deliver(service_sessions, (shortened(order_id, short(cabbage, 0), is_empty=True), 1))
+        told = [await stream.next()]
+        await deliver(service_sessions, (delivered(order_id), 1))
+        told.append(await stream.next())
+        assert await stream.next() is None
+    assert [each["id"] for each in told] == ["3.0.0", "4.1.0"]
+    assert [each["data"]["status"] for each in told] == ["confirmed", "fulfilled"]
+    assert told[1]["data"]["portions"] == {"expected": 2, "delivered": 1, "lost": 1}
+    for each in told:
+        assert (each["data"]["refund_fen"], len(each["data"]["shortages"])) == (900, 1)
+
+    await deliver(service_sessions, (shortened(order_id, short(rice, 1)), 1))
+    async with following(client, path, ground.resident(), last="4.1.0") as stream:
+        late = await stream.next()
+        assert await stream.next() is None
+    assert (late["id"], late["data"]["status"], late["data"]["refund_fen"]) == ("5.1.0", "fulfilled", 1350)
 
 
 async def test_another_households_order_is_followed_like_one_that_is_not_there(

@@ -14,7 +14,7 @@ from services.contracts.orders import SlotClosed
 from services.contracts.values import GivenLine
 from services.kit import outbox, pending
 from services.kit.event import Event
-from services.orders.intake import acceptance, ledger, life
+from services.orders.intake import acceptance, ledger, life, portions
 from services.orders.intake.life import Order, OrderStatus, Turn
 
 log = structlog.get_logger()
@@ -109,10 +109,15 @@ async def let_go(
 async def count_portions(session: AsyncSession, delivered: Sequence[PortionDelivered], now: datetime) -> None:
     """Count portions once each; an order whose last one is settled is fulfilled, one taken back stays so."""
     orders = await ledger.lock_orders(session, [portion.order_id for portion in delivered])
-    portions = [(each.portion_id, each.order_id, each.delivered_at) for each in delivered]
-    complete = await ledger.record_portions(session, portions, now)
+    await fulfil(session, orders, await portions.record_delivered(session, delivered, now), now)
+
+
+async def fulfil(
+    session: AsyncSession, orders: Mapping[UUID, Order], settled: Iterable[UUID], now: datetime
+) -> None:
+    """Let locked orders be fulfilled of which every portion is settled, and one at least has come."""
     # A portion beyond the last finds the order fulfilled already.
-    turning = [orders[order_id] for order_id in complete if order_id in orders
+    turning = [orders[order_id] for order_id in settled if order_id in orders
                and orders[order_id].status is not OrderStatus.FULFILLED]  # fmt: skip
     await settle(session, orders, [order.after(Turn.LAST_PORTION_SETTLED) for order in turning], now)
 
@@ -147,7 +152,7 @@ async def settle(
         await ledger.write_orders(session, chunk, now)
     confirmed = [order for order in changed if order.status is OrderStatus.CONFIRMED]
     if confirmed:
-        await ledger.expect_portions(session, confirmed)
+        await portions.expect(session, confirmed)
     for chunk in _chunks(changed):
         await outbox.add_all(session, [(life.announce(order), order.sequence) for order in chunk])
     released = [order for order in changed if order.status in ENDED_WITHOUT_GOODS]

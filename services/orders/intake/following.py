@@ -35,7 +35,7 @@ class OrderSeen:
 
     @property
     def is_final(self) -> bool:
-        """Say whether no other state can follow."""
+        """Say whether nothing is to come any more; what is told afterwards is read by whoever comes back."""
         return self.row.status in ENDED
 
     def body(self) -> str:

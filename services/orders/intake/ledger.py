@@ -1,4 +1,4 @@
-"""Reads, writes and locks of orders as they live: decisions, portions, the clock's rows, what is counted."""
+"""Reads, writes and locks of orders as they live: decisions, quotas, the clock's rows, what is counted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.orders import Form
 from services.contracts.values import GivenLine, LineFailure
 from services.orders.intake.acceptance import WANTED
-from services.orders.intake.life import Order, OrderStatus
+from services.orders.intake.life import Order, OrderStatus, Used
+from services.orders.intake.shortages import Shortage
 
 GIVEN = TypeAdapter(tuple[GivenLine, ...])
 FAILURES = TypeAdapter(tuple[LineFailure, ...])
+SHORTAGES = TypeAdapter(tuple[Shortage, ...])
 
 COLUMNS = """
     order_id, household_id, building_id, community_id, zone_id, incident_id, slot_id, group_id, rule_id,
     day, units, status, sequence, lines::text AS lines, given::text AS given, refusals::text AS refusals,
+    shortages::text AS shortages,
     coalesce(
         (SELECT form FROM group_orders WHERE group_orders.group_id = orders.group_id), 'bagged'
     ) AS form
@@ -42,12 +45,12 @@ PUT_OFF = text("""
 """)
 WRITE = text("""
     UPDATE orders SET status = given.status, sequence = given.sequence, given = given.goods::jsonb,
-           refusals = given.refusals::jsonb, decide_by = NULL,
+           refusals = given.refusals::jsonb, shortages = given.shortages::jsonb, decide_by = NULL,
            decided_at = coalesce(decided_at, CAST(:now AS timestamptz))
     FROM unnest(
         CAST(:order_ids AS uuid[]), CAST(:statuses AS text[]), CAST(:sequences AS bigint[]),
-        CAST(:given AS text[]), CAST(:refusals AS text[])
-    ) AS given (order_id, status, sequence, goods, refusals)
+        CAST(:given AS text[]), CAST(:refusals AS text[]), CAST(:shortages AS text[])
+    ) AS given (order_id, status, sequence, goods, refusals, shortages)
     WHERE orders.order_id = given.order_id
 """)
 RENUMBER = text("""
@@ -58,11 +61,11 @@ RENUMBER = text("""
 # Locked in key order first: an update that joins takes its locks in whatever order the plan likes.
 GIVE_BACK_QUOTAS = text("""
     WITH given AS (
-        SELECT household_id, rule_id, day, count(*) AS orders, sum(units) AS units
+        SELECT household_id, rule_id, day, sum(orders) AS orders, sum(units) AS units
         FROM unnest(
             CAST(:household_ids AS uuid[]), CAST(:rule_ids AS uuid[]), CAST(:days AS date[]),
-            CAST(:units AS integer[])
-        ) AS row (household_id, rule_id, day, units)
+            CAST(:orders AS integer[]), CAST(:units AS integer[])
+        ) AS row (household_id, rule_id, day, orders, units)
         GROUP BY household_id, rule_id, day
     ), locked AS MATERIALIZED (
         SELECT household_id, rule_id, day, given.orders, given.units
@@ -86,26 +89,6 @@ GIVE_BACK_SLOTS = text("""
     UPDATE slots AS slot SET taken = slot.taken - locked.orders
     FROM locked WHERE slot.slot_id = locked.slot_id
 """)
-EXPECT_PORTIONS = text("""
-    INSERT INTO fulfilments (order_id, expected)
-    SELECT * FROM unnest(CAST(:order_ids AS uuid[]), CAST(:expected AS integer[])) AS row (order_id, expected)
-    ORDER BY order_id
-    ON CONFLICT (order_id) DO UPDATE SET expected = excluded.expected
-""")
-RECORD_PORTIONS = text("""
-    WITH recorded AS (
-        INSERT INTO portions (portion_id, order_id, delivered_at, recorded_at)
-        SELECT portion_id, order_id, delivered_at, :now
-        FROM unnest(
-            CAST(:portion_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:moments AS timestamptz[])
-        ) AS row (portion_id, order_id, delivered_at)
-        ORDER BY portion_id ON CONFLICT DO NOTHING RETURNING order_id
-    )
-    INSERT INTO fulfilments AS fulfilment (order_id, delivered)
-    SELECT order_id, count(*) FROM recorded GROUP BY order_id ORDER BY order_id
-    ON CONFLICT (order_id) DO UPDATE SET delivered = fulfilment.delivered + excluded.delivered
-    RETURNING order_id, coalesce(delivered >= expected, false) AS is_complete
-""")
 CLAIM_SLOTS = text("""
     SELECT slot_id, zone_id, incident_id FROM slots
     WHERE told_at IS NULL AND incident_id IS NOT NULL AND cut_off_at <= :now
@@ -114,7 +97,7 @@ CLAIM_SLOTS = text("""
 """)
 COUNT_SLOTS = text("""
     SELECT slot_id, count(*) FILTER (WHERE status = 'placed') AS placed,
-           count(*) FILTER (WHERE status IN ('confirmed', 'fulfilled')) AS confirmed
+           count(*) FILTER (WHERE status IN ('confirmed', 'fulfilled', 'lost')) AS confirmed
     FROM orders WHERE slot_id = ANY(CAST(:slot_ids AS uuid[])) GROUP BY slot_id
 """)
 CLOSE_SLOTS = text("""
@@ -170,6 +153,7 @@ async def write_orders(session: AsyncSession, orders: Sequence[Order], now: date
             "sequences": [order.sequence for order in orders],
             "given": [GIVEN.dump_json(order.given).decode() for order in orders],
             "refusals": [FAILURES.dump_json(order.refusals).decode() for order in orders],
+            "shortages": [SHORTAGES.dump_json(order.shortages).decode() for order in orders],
         },
     )
 
@@ -184,33 +168,22 @@ async def renumber(session: AsyncSession, orders: Sequence[Order]) -> None:
 
 async def give_back(session: AsyncSession, orders: Sequence[Order]) -> None:
     """Give back the quotas and the slots that orders have taken, in this order, each in key order."""
-    await session.execute(
-        GIVE_BACK_QUOTAS,
-        {
-            "household_ids": [order.household_id for order in orders],
-            "rule_ids": [order.rule_id for order in orders],
-            "days": [order.day for order in orders],
-            "units": [order.units for order in orders],
-        },
-    )
+    await give_back_quotas(session, [(order, order.used) for order in orders])
     await session.execute(GIVE_BACK_SLOTS, {"slot_ids": [order.slot_id for order in orders]})
 
 
-async def expect_portions(session: AsyncSession, orders: Sequence[Order]) -> None:
-    """Let confirmed orders know how many portions they have."""
-    rows = {
-        "order_ids": [order.order_id for order in orders], "expected": [order.portions for order in orders],
-    }  # fmt: skip
-    await session.execute(EXPECT_PORTIONS, rows)
-
-
-async def record_portions(
-    session: AsyncSession, portions: Sequence[tuple[UUID, UUID, datetime]], now: datetime
-) -> list[UUID]:
-    """Record each (portion, order, moment) once; return the orders of which now all are delivered."""
-    portion_ids, order_ids, moments = (list(column) for column in zip(*portions, strict=True))
-    given = {"now": now, "portion_ids": portion_ids, "order_ids": order_ids, "moments": moments}
-    return [row.order_id for row in await session.execute(RECORD_PORTIONS, given) if row.is_complete]
+async def give_back_quotas(session: AsyncSession, freed: Sequence[tuple[Order, Used]]) -> None:
+    """Give back so much of what each order had taken of its household's quota."""
+    await session.execute(
+        GIVE_BACK_QUOTAS,
+        {
+            "household_ids": [order.household_id for order, _ in freed],
+            "rule_ids": [order.rule_id for order, _ in freed],
+            "days": [order.day for order, _ in freed],
+            "orders": [used.orders for _, used in freed],
+            "units": [used.units for _, used in freed],
+        },
+    )
 
 
 async def close_slots(
@@ -252,6 +225,7 @@ def _order_of(row: Row[Any]) -> Order:
         lines=WANTED.validate_json(row.lines),
         given=GIVEN.validate_json(row.given),
         refusals=FAILURES.validate_json(row.refusals),
+        shortages=SHORTAGES.validate_json(row.shortages),
     )
 
 

@@ -1,6 +1,6 @@
 """How an order lives, from its acceptance to its door. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -16,9 +16,11 @@ from services.contracts.orders import (
     OrderPlaced,
     OrderPlaces,
     OrderRefused,
+    OrderShortened,
 )
-from services.contracts.values import GivenLine, LineFailure, WantedLine
+from services.contracts.values import GivenLine, LineFailure, ShortLine, WantedLine
 from services.kit.errors import Conflict, Fault
+from services.orders.intake.shortages import Shortage, find_shortages
 
 
 class OrderStatus(StrEnum):
@@ -29,6 +31,7 @@ class OrderStatus(StrEnum):
     REFUSED = "refused"
     CANCELLED = "cancelled"
     FULFILLED = "fulfilled"
+    LOST = "lost"
 
 
 class Turn(StrEnum):
@@ -41,6 +44,7 @@ class Turn(StrEnum):
     CANCELLATION = "cancellation"
     LAST_PORTION_SETTLED = "last_portion_settled"
     ZONE_CLOSED = "zone_closed"
+    EVERYTHING_LOST = "everything_lost"
 
 
 NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
@@ -52,13 +56,16 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.PLACED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.CANCELLATION): OrderStatus.CANCELLED,
     (OrderStatus.CONFIRMED, Turn.LAST_PORTION_SETTLED): OrderStatus.FULFILLED,
+    (OrderStatus.CONFIRMED, Turn.EVERYTHING_LOST): OrderStatus.LOST,
     # The answer was faster than the clock.
     (OrderStatus.CONFIRMED, Turn.DECISION_OVERDUE): OrderStatus.CONFIRMED,
     (OrderStatus.FULFILLED, Turn.DECISION_OVERDUE): OrderStatus.FULFILLED,
+    (OrderStatus.LOST, Turn.DECISION_OVERDUE): OrderStatus.LOST,
     (OrderStatus.REFUSED, Turn.DECISION_OVERDUE): OrderStatus.REFUSED,
     # What was confirmed before its zone closed is delivered; what had ended has ended.
     (OrderStatus.CONFIRMED, Turn.ZONE_CLOSED): OrderStatus.CONFIRMED,
     (OrderStatus.FULFILLED, Turn.ZONE_CLOSED): OrderStatus.FULFILLED,
+    (OrderStatus.LOST, Turn.ZONE_CLOSED): OrderStatus.LOST,
     (OrderStatus.REFUSED, Turn.ZONE_CLOSED): OrderStatus.REFUSED,
     (OrderStatus.CANCELLED, Turn.ZONE_CLOSED): OrderStatus.CANCELLED,
     # The clock was faster than the answer: catalog releases on order_refused.
@@ -70,10 +77,17 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     (OrderStatus.CANCELLED, Turn.DECISION_OVERDUE): OrderStatus.CANCELLED,
     # The steward's word came after the resident's: the goods are at the door, the portion is recorded.
     (OrderStatus.CANCELLED, Turn.LAST_PORTION_SETTLED): OrderStatus.CANCELLED,
+    (OrderStatus.CANCELLED, Turn.EVERYTHING_LOST): OrderStatus.CANCELLED,
+    # Told late, or by mistake, that nothing was left of what stands at the door: the door is right.
+    (OrderStatus.FULFILLED, Turn.EVERYTHING_LOST): OrderStatus.FULFILLED,
+    # Money and quota are given back and told: no word about the same goods takes them again.
+    (OrderStatus.LOST, Turn.EVERYTHING_LOST): OrderStatus.LOST,
+    (OrderStatus.LOST, Turn.LAST_PORTION_SETTLED): OrderStatus.LOST,
 }
 
-# Nothing can happen any more that the order itself would show.
-ENDED = frozenset({OrderStatus.REFUSED, OrderStatus.CANCELLED, OrderStatus.FULFILLED})
+# Nothing is to come any more; only a loss may still be told, late, of what has come.
+ENDED = frozenset({OrderStatus.REFUSED, OrderStatus.CANCELLED, OrderStatus.FULFILLED, OrderStatus.LOST})
+PROMISED = frozenset({OrderStatus.CONFIRMED, OrderStatus.FULFILLED, OrderStatus.LOST})
 PLACES = frozenset(OrderPlaces.model_fields)
 
 
@@ -107,6 +121,18 @@ class NotCancellable(Conflict):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many orders and how many units are taken of a household's quota."""
+
+    orders: int
+    units: int
+
+    def __sub__(self, other: "Used") -> "Used":
+        """Return what is taken no more."""
+        return Used(self.orders - other.orders, self.units - other.units)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An order as it stands; a group's part has no event of its own until the group is decided."""
@@ -129,6 +155,19 @@ class Order:
     form: Form = Form.BAGGED
     given: tuple[GivenLine, ...] = ()
     refusals: tuple[LineFailure, ...] = ()
+    shortages: tuple[Shortage, ...] = ()
+
+    @property
+    def is_promised(self) -> bool:
+        """Say whether the order was promised its goods, whatever has come of them."""
+        return self.status in PROMISED
+
+    @property
+    def used(self) -> Used:
+        """Return what the order takes of its household's quota: nothing for what was promised and lost."""
+        if self.status is OrderStatus.LOST:
+            return Used(0, 0)
+        return Used(1, self.units - sum(shortage.missing for shortage in self.shortages))
 
     @property
     def portions(self) -> int:
@@ -149,6 +188,16 @@ class Order:
             given=tuple(given) or self.given,
             refusals=tuple(refusals) or self.refusals,
         )
+
+    def shortened(self, portion_id: UUID, lines: Iterable[ShortLine]) -> "Order":
+        """Return the order, at its next sequence, without what was lost of one of its portions."""
+        found = find_shortages(portion_id, lines, given=self.given, before=self.shortages)
+        return replace(self, sequence=self.sequence + 1, shortages=self.shortages + found)
+
+    def lost(self) -> "Order":
+        """Return the order of which nothing comes: its last shortage tells so, it has no word of its own."""
+        status = next_status(self.status, Turn.EVERYTHING_LOST)
+        return self if status is self.status else replace(self, status=status)
 
     def failing(self, code: str) -> tuple[LineFailure, ...]:
         """Return a failure of every line for one reason."""
@@ -181,6 +230,20 @@ def announce(order: Order) -> OrderEvent:
             return OrderCancelled(**released)
         case OrderStatus.FULFILLED:
             return OrderFulfilled(order_id=order.order_id, incident_id=order.incident_id)
+        case OrderStatus.LOST:
+            return tell_shortage(order, order.shortages[-1].portion_id)
+
+
+def tell_shortage(order: Order, portion_id: UUID) -> OrderShortened:
+    """Return the event that tells what was lost of one portion, and the money to give back for it."""
+    lost = [shortage for shortage in order.shortages if shortage.portion_id == portion_id]
+    return OrderShortened(
+        order_id=order.order_id,
+        incident_id=order.incident_id,
+        household_id=order.household_id,
+        lines=tuple(shortage.line_of() for shortage in lost),
+        refund_fen=sum(shortage.refund_fen for shortage in lost),
+    )
 
 
 def restate(order: Order) -> tuple[Order, OrderEvent] | None:
@@ -188,8 +251,8 @@ def restate(order: Order) -> tuple[Order, OrderEvent] | None:
     if order.status is OrderStatus.PLACED:
         return None
     again = replace(order, sequence=order.sequence + 1)
-    # Fulfilled says nothing of the goods; that they were promised does.
-    decided = OrderStatus.CONFIRMED if order.status is OrderStatus.FULFILLED else order.status
+    # What became of the goods at the end says nothing of them; that they were promised does.
+    decided = OrderStatus.CONFIRMED if order.is_promised else order.status
     return again, announce(replace(again, status=decided))
 
 

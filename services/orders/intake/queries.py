@@ -27,9 +27,11 @@ LIST_UNDELIVERED = text("""
 LIST_SERVED = text("""
     SELECT DISTINCT household_id FROM orders WHERE incident_id = :incident_id AND status = 'fulfilled'
 """)
-# One question for all that are followed; what stands where it is known to stand costs no row.
+# One question for all that are followed; what stands where it is known to stand costs no row. Whatever was
+# lost of an order is told, and has a sequence.
 LIST_MOVED = text("""
-    SELECT orders.*, fulfilments.expected, coalesce(fulfilments.delivered, 0) AS delivered, here.position
+    SELECT orders.*, fulfilments.expected, coalesce(fulfilments.delivered, 0) AS delivered,
+           coalesce(fulfilments.lost, 0) AS lost, here.position
     FROM unnest(CAST(:order_ids AS uuid[]), CAST(:positions AS text[])) AS known (order_id, position)
     JOIN orders USING (order_id) LEFT JOIN fulfilments USING (order_id)
     CROSS JOIN LATERAL (SELECT concat_ws(
@@ -37,7 +39,7 @@ LIST_MOVED = text("""
         CAST(orders.is_delayed AND orders.status = 'placed' AS integer)
     )) AS here (position)
     WHERE here.position IS DISTINCT FROM known.position
-""").columns(lines=JSON, given=JSON, refusals=JSON)
+""").columns(lines=JSON, given=JSON, refusals=JSON, shortages=JSON)
 
 
 async def get_order(session: AsyncSession, order_id: UUID) -> OrderRow:

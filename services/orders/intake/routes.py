@@ -101,7 +101,7 @@ async def read_order(order_id: UUID, caller: Caller, session: Session, now: Now)
 async def follow_order(
     order_id: UUID, request: Request, caller: Caller, last_event_id: LastEventId = None
 ) -> Response:
-    """Follow an order live: as it stands, then each change of its status, its refusals and its portions."""
+    """Follow an order live: as it stands, then each change of its status, its lines and its portions."""
 
     async def admit(session: AsyncSession) -> OrderSeen:
         seen = (await following.look(session, {order_id: None})).get(order_id)

@@ -11,7 +11,7 @@ from services.orders.rows import Row
 
 
 class OrderRow(Row, table=True):
-    """An order; `lines`, `given` and `refusals` have the shapes of the contracts' values."""
+    """An order; `lines`, `given`, `refusals` and `shortages` have the shapes of the contracts' values."""
 
     __tablename__ = "orders"
 
@@ -33,6 +33,7 @@ class OrderRow(Row, table=True):
     status: str
     given: list[dict[str, Any]] = Field(sa_type=JSON)
     refusals: list[dict[str, Any]] = Field(sa_type=JSON)
+    shortages: list[dict[str, Any]] = Field(sa_type=JSON)
     placed_at: datetime = Field(sa_type=DateTime(timezone=True))
     decide_by: datetime | None = Field(sa_type=DateTime(timezone=True))
     is_delayed: bool
@@ -65,14 +66,27 @@ class PortionRow(Row, table=True):
     recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
+class ShortPortionRow(Row, table=True):
+    """A portion of which less came than was promised; of an empty one nothing."""
+
+    __tablename__ = "short_portions"
+
+    portion_id: UUID = Field(primary_key=True)
+    order_id: UUID
+    is_empty: bool
+    found_at: datetime = Field(sa_type=DateTime(timezone=True))
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class FulfilmentRow(Row, table=True):
-    """How many portions an order has, None until it is confirmed, and how many were delivered."""
+    """How many portions an order has, None until it is confirmed; how many came, how many were lost whole."""
 
     __tablename__ = "fulfilments"
 
     order_id: UUID = Field(primary_key=True)
     expected: int | None
     delivered: int
+    lost: int
 
 
 class IntakePolicyRow(Row, table=True):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from services.contracts.values import WantedLine
+from services.kit import words
 from services.kit.http.problems import FaultView
 from services.orders.intake.domain import Channel
 from services.orders.intake.life import OrderStatus
@@ -75,8 +76,28 @@ class GivenView(BaseModel):
     price_fen: int
 
 
+class ShortageView(BaseModel):
+    """A line of one portion of which less comes than was given, and the money to be paid back for it.
+
+    `detail` says so in the caller's language (`Accept-Language`: zh or en).
+    """
+
+    line: int
+    product_id: UUID
+    offer_id: UUID
+    portion_id: UUID
+    promised: int
+    given: int
+    refund_fen: int
+    code: str = "orders.lost_at_split"
+    detail: str = Field(default_factory=lambda said: words.detail(said["code"], said))
+
+
 class OrderView(BaseModel):
-    """An order as it stands; delayed while its decision was put off because answers cannot arrive."""
+    """An order as it stands; delayed while its decision was put off because answers cannot arrive.
+
+    What was lost of it on the way stands in its shortages: all together, `refund_fen` is to be paid back.
+    """
 
     order_id: UUID
     household_id: UUID
@@ -90,6 +111,8 @@ class OrderView(BaseModel):
     lines: list[WantedView]
     given: list[GivenView]
     refusals: list[RefusalView]
+    shortages: list[ShortageView]
+    refund_fen: int
     placed_at: datetime
     decided_at: datetime | None
 
@@ -101,14 +124,16 @@ class OrderView(BaseModel):
             **same,
             "delayed": row.is_delayed and row.status == OrderStatus.PLACED,
             "refusals": [_refusal_of(failure) for failure in row.refusals],
+            "refund_fen": sum(shortage["refund_fen"] for shortage in row.shortages),
         })  # fmt: skip
 
 
 class PortionsView(BaseModel):
-    """Of how many portions an order is, known once it is confirmed, and how many have reached the door."""
+    """Of how many portions an order is, known once it is confirmed; how many came, and were lost whole."""
 
     expected: int | None
     delivered: int
+    lost: int
 
 
 class OrderEventView(OrderView):
@@ -119,7 +144,7 @@ class OrderEventView(OrderView):
     @classmethod
     def of_row(cls, row: Row[Any]) -> "OrderEventView":
         """Return the view of a row that has the portions beside the order."""
-        portions = PortionsView(expected=row.expected, delivered=row.delivered)
+        portions = PortionsView(expected=row.expected, delivered=row.delivered, lost=row.lost)
         return cls(**dict(OrderView.of(row)), portions=portions)
 
 
@@ -136,9 +161,11 @@ AN_EVENT: Final[Mapping[str, Any]] = {
     "lines": [],
     "given": [],
     "refusals": [],
+    "shortages": [],
+    "refund_fen": 0,
     "placed_at": "2022-11-20T06:00:00Z",
     "decided_at": "2022-11-20T06:00:01Z",
-    "portions": {"expected": 1, "delivered": 1},
+    "portions": {"expected": 1, "delivered": 1, "lost": 0},
 }
 
 

@@ -37,13 +37,14 @@ def find_reach(households: Iterable[UUID], *, served: Iterable[UUID], asked: Ite
 
 
 def count_orders(by_status: Mapping[str, int]) -> Mapping[str, int]:
-    """Return the report's counts: every accepted order is placed, and a fulfilled one was confirmed too."""
-    fulfilled = by_status.get("fulfilled", 0)
+    """Return the report's counts: every accepted order is placed, a fulfilled or lost one was confirmed."""
+    fulfilled, lost = by_status.get("fulfilled", 0), by_status.get("lost", 0)
     return {
         "placed": sum(by_status.values()),
         "undecided": by_status.get("placed", 0),
-        "confirmed": by_status.get("confirmed", 0) + fulfilled,
+        "confirmed": by_status.get("confirmed", 0) + fulfilled + lost,
         "refused": by_status.get("refused", 0),
         "cancelled": by_status.get("cancelled", 0),
         "fulfilled": fulfilled,
+        "lost": lost,
     }

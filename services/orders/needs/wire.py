@@ -113,7 +113,10 @@ class IncidentView(BaseModel):
 
 
 class OrderCounts(BaseModel):
-    """Every accepted order is placed; a fulfilled one counts as confirmed too; undecided ones wait."""
+    """Every accepted order is placed; a fulfilled one counts as confirmed too; undecided ones wait.
+
+    Of a lost one, which was confirmed, nothing came: all was lost when a bulk load was split at the gate.
+    """
 
     placed: int
     undecided: int
@@ -121,6 +124,7 @@ class OrderCounts(BaseModel):
     refused: int
     cancelled: int
     fulfilled: int
+    lost: int
 
 
 class ReportView(BaseModel):

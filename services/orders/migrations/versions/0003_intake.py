@@ -89,16 +89,19 @@ STATEMENTS: tuple[str, ...] = (
         units integer NOT NULL CHECK (units > 0),
         lines jsonb NOT NULL,
         status text NOT NULL
-            CHECK (status IN ('placed', 'confirmed', 'refused', 'cancelled', 'fulfilled')),
+            CHECK (status IN ('placed', 'confirmed', 'refused', 'cancelled', 'fulfilled', 'lost')),
         given jsonb NOT NULL DEFAULT '[]',
         refusals jsonb NOT NULL DEFAULT '[]',
+        shortages jsonb NOT NULL DEFAULT '[]',
         placed_at timestamptz NOT NULL,
         decide_by timestamptz,
         is_delayed boolean NOT NULL DEFAULT false,
         decided_at timestamptz,
         sequence bigint NOT NULL CHECK (sequence >= 0),
         UNIQUE (client, external_id),
-        CHECK ((status IN ('confirmed', 'fulfilled')) <= (given <> '[]')),
+        CHECK ((status IN ('confirmed', 'fulfilled', 'lost')) <= (given <> '[]')),
+        CHECK ((status = 'lost') <= (shortages <> '[]')),
+        CHECK ((shortages <> '[]') <= (status IN ('confirmed', 'fulfilled', 'lost'))),
         CHECK (status = 'placed' OR decide_by IS NULL),
         FOREIGN KEY (household_id, rule_id, day) REFERENCES household_quotas
     )
@@ -122,11 +125,22 @@ STATEMENTS: tuple[str, ...] = (
         recorded_at timestamptz NOT NULL
     )
     """,
+    # What was lost at the split of a bulk load; the order has the lines, if it is known.
+    """
+    CREATE TABLE short_portions (
+        portion_id uuid PRIMARY KEY,
+        order_id uuid NOT NULL,
+        is_empty boolean NOT NULL,
+        found_at timestamptz NOT NULL,
+        recorded_at timestamptz NOT NULL
+    )
+    """,
     """
     CREATE TABLE fulfilments (
         order_id uuid PRIMARY KEY,
         expected integer CHECK (expected > 0),
-        delivered integer NOT NULL DEFAULT 0 CHECK (delivered >= 0)
+        delivered integer NOT NULL DEFAULT 0 CHECK (delivered >= 0),
+        lost integer NOT NULL DEFAULT 0 CHECK (lost >= 0)
     )
     """,
 )
