@@ -17,6 +17,7 @@ from services.dispatch.relay import routes as relay
 from services.dispatch.report.routes import router as report_router
 from services.dispatch.rescues import routes as rescues
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.splits.routes import router as splits_router
 from services.dispatch.trips import following
 from services.dispatch.trips.routes import router as trips_router
 from services.kit.http import application
@@ -41,6 +42,7 @@ def create_app(settings: DispatchSettings) -> FastAPI:
             relay.load_router,
             relay.unit_router,
             labels.router,
+            splits_router,
             relay.breach_router,
             rescues.rescue_router,
             rescues.vehicle_router,

@@ -1,6 +1,7 @@
 """Groups that travel in bulk: their parts, their word, and one of their loads on its way."""
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -143,28 +144,62 @@ class BulkRelay:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def split_note(self, *losses: tuple[UUID, str, int], minutes: int = -8, **given: Any) -> dict[str, Any]:
+        """A split as a device tells it, just after the gate."""
+        wanted = {
+            "split_id": str(new_id()),
+            "steward_id": str(self.steward),
+            "occurred_at": (NOW + minutes * HOUR / 60).isoformat(),
+            "losses": [
+                {"offer_id": str(offer_id), "reason": reason, "grams": grams}
+                for offer_id, reason, grams in losses
+            ],
+        }
+        return {**wanted, **given}
+
+    async def split(self, note: dict[str, Any], role: str = "steward") -> httpx.Response:
+        path = f"/v1/loads/{self.load_id}/split"
+        return await self.client.post(path, json=note, headers=self.headers(role))
+
     async def holders(self) -> dict[UUID, str | None]:
         load = await self.get(f"/v1/loads/{self.load_id}")
         return {UUID(unit["load_unit_id"]): unit["holder_id"] for unit in load["units"]}
 
 
-async def make_bulk_relay(client: httpx.AsyncClient, sessions: Sessions, folder: Path) -> BulkRelay:
-    """Bring a load in bulk to its outlet's door; the marks are those of the application in `folder`."""
+async def make_bulk_relay(
+    client: httpx.AsyncClient,
+    sessions: Sessions,
+    folder: Path,
+    *,
+    wanted: Sequence[Mapping[str, int]] = WANTED,
+    chance: random.Random | None = None,
+) -> BulkRelay:
+    """Bring a load in bulk to its outlet's door; the marks are those of the application in `folder`.
+
+    With `chance`, its group's words come in another order, each of them twice.
+    """
     zone, group_id = make_zone(), new_id()
     driver, steward = new_id(), new_id()
     orders = [
-        make_part(zone, group_id, wanted, household_id=UUID(int=2000 + door))
-        for door, wanted in enumerate(WANTED)
+        make_part(zone, group_id, each, household_id=UUID(int=2000 + door))
+        for door, each in enumerate(wanted)
     ]
     await tell(sessions, zone)
-    await tell(sessions, *orders)
-    await tell(sessions, make_decided(zone, group_id, len(orders)))
+    words = [*orders, make_decided(zone, group_id, len(orders))]
+    for word in chance.sample(words * 2, len(words) * 2) if chance else words:
+        await tell(sessions, word)
     await tell(sessions, make_cleared(driver), make_cleared(steward, Role.STEWARD))
     await tell(sessions, make_duty(steward, zone))
-    load_id = (await rows(sessions, "SELECT load_id FROM loads"))[0].load_id
+    ((load_id,),) = await rows(sessions, "SELECT load_id FROM loads WHERE group_id = :id", id=group_id)
     await put_on_trip(sessions, zone, load_id, driver)
-    units = await rows(sessions, "SELECT load_unit_id, portion_id FROM load_units ORDER BY number")
-    portions = await rows(sessions, "SELECT portion_id FROM portions ORDER BY household_id")
+    units = await rows(
+        sessions,
+        "SELECT load_unit_id, portion_id FROM load_units WHERE load_id = :id ORDER BY number",
+        id=load_id,
+    )
+    portions = await rows(
+        sessions, "SELECT portion_id FROM portions WHERE load_id = :id ORDER BY household_id", id=load_id
+    )
     return BulkRelay(
         client=client,
         sessions=sessions,

@@ -1,14 +1,30 @@
 import random
 from collections import Counter
+from dataclasses import replace
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.contracts import sharing
+from services.contracts.access import Role
+from services.contracts.dispatch import Leg
+from services.contracts.orders import Form
+from services.contracts.values import ShortLine, ZoneClass
+from services.dispatch.crew.domain import CrewClearance, Duty
 from services.dispatch.loads import bulk
 from services.dispatch.loads.bulk import Part
-from services.dispatch.loads.domain import Packing, UnitKind
-from tests.dispatch.builders import NOW, make_line
+from services.dispatch.loads.domain import Packing, UnitKind, UnitLine
+from services.dispatch.relay import domain as relay
+from services.dispatch.relay.domain import Contents, HandOver
+from services.dispatch.relay.parties import Cause
+from services.dispatch.splits import domain as splits
+from services.dispatch.splits import judging, refusals
+from services.dispatch.splits.domain import Loss, LossReason, Promise, Sharing, ToldPortion
+from services.dispatch.splits.judging import Circumstances
+from services.kit.ids import new_id
+from tests.dispatch.builders import HOUR, NOW, make_line
 
 PACKING = Packing(bag_g=12_000, crate_g=25_000, bulk_load_g=100_000, bulk_households=3)
 CABBAGE, RICE, EGGS, MELON = (UUID(int=number) for number in (101, 102, 103, 104))
@@ -129,3 +145,293 @@ def test_every_sale_unit_is_in_one_crate_of_one_load_in_whatever_order_the_parts
         assert sum(unit.grams for _, unit in crates) == sum(part.grams for part in load.parts)
         assert len(load.parts) <= PACKING.bulk_households
         assert len(load.parts) == 1 or sum(part.grams for part in load.parts) <= PACKING.bulk_load_g
+
+
+def promise(door: int, offer: UUID, quantity: int, *, line: int = 1) -> Promise:
+    return Promise(
+        portion_id=UUID(int=4000 + door),
+        household_id=UUID(int=2000 + door),
+        line=line,
+        product_id=offer,
+        offer_id=offer,
+        name="",
+        grams=GRAMS[offer],
+        quantity=quantity,
+    )
+
+
+def told(*portions: dict[UUID, int], start: int = 1) -> list[ToldPortion]:
+    return [
+        ToldPortion(UUID(int=4000 + door), tuple(lines.items())) for door, lines in enumerate(portions, start)
+    ]
+
+
+def given_of(sharing_: Sharing) -> dict[int, int]:
+    return {each.household_id.int - 2000: quantity for each, quantity in sharing_.given.items()}
+
+
+def settle(promises: list[Promise], losses=(), portions=None) -> Sharing:
+    assert refusals.find_faults(promises, losses, portions) == []
+    return splits.settle(promises, losses, portions, seed="s")
+
+
+def test_without_a_loss_each_gets_what_was_promised() -> None:
+    outcome = settle([promise(1, RICE, 2), promise(2, RICE, 3)])
+    assert (given_of(outcome), outcome.losses, outcome.is_by_rule) == ({1: 2, 2: 3}, (), True)
+    assert (outcome.in_g, outcome.portions_g, outcome.loss_g) == (25_000, 25_000, 0)
+
+
+def test_what_is_left_goes_in_whole_units_by_the_published_rule_and_the_rest_is_an_offcut() -> None:
+    promises = [promise(door, RICE, 2) for door in (1, 2, 3)]
+    outcome = settle(promises, [Loss(RICE, LossReason.SPOILED, 6000)])
+    lucky, *_ = sharing.draw([each.household_id for each in promises], seed="s", product_id=RICE)
+    assert given_of(outcome) == {door: 1 + (lucky.int - 2000 == door) for door in (1, 2, 3)}
+    assert outcome.losses == (
+        Loss(RICE, LossReason.OFFCUT, 4000), Loss(RICE, LossReason.SPOILED, 6000),
+    )  # fmt: skip
+    assert outcome.in_g == outcome.portions_g + outcome.loss_g == 30_000
+
+
+def test_goods_without_a_weight_are_shared_by_the_piece() -> None:
+    stamp = UUID(int=105)
+    weightless = replace(promise(1, RICE, 3), offer_id=stamp, grams=0)
+    assert list(settle([weightless, promise(2, RICE, 1)]).given.values()) == [1, 3]
+    short = settle([weightless], portions=[ToldPortion(weightless.portion_id, ((stamp, 2),))])
+    assert (list(short.given.values()), short.is_by_rule) == ([2], False)
+
+
+def test_what_is_told_of_a_portion_fills_its_lines_in_their_order() -> None:
+    promises = [promise(1, RICE, 2, line=3), promise(1, RICE, 2, line=1)]
+    outcome = settle(promises, [Loss(RICE, LossReason.MISSING, 5000)], told({RICE: 3}))
+    assert [
+        (line.line, line.promised, line.given) for line in splits.short_lines(outcome.given)[UUID(int=4001)]
+    ] == [(3, 2, 1)]
+    assert outcome.is_by_rule
+
+
+def test_a_sharing_that_adds_up_but_is_not_the_rules_is_known_as_such() -> None:
+    promises = [promise(1, RICE, 2), promise(2, RICE, 2)]
+    lost = [Loss(RICE, LossReason.DAMAGED, 10_000)]
+    assert settle(promises, lost, told({RICE: 1}, {RICE: 1})).is_by_rule
+    assert not settle(promises, lost, told({RICE: 2}, {})).is_by_rule
+
+
+def test_a_whole_unit_is_no_offcut() -> None:
+    promises = [promise(1, RICE, 2)]
+    assert not settle(promises, [Loss(RICE, LossReason.OFFCUT, 5000)], told({RICE: 1})).is_by_rule
+    assert not settle(promises, [Loss(RICE, LossReason.OFFCUT, 5000)]).is_by_rule
+    assert settle(promises, [Loss(RICE, LossReason.MISSING, 5000)]).is_by_rule
+
+
+def faults_of(promises, losses=(), portions=None) -> list[tuple[str, str, dict]]:
+    return [
+        (fault.pointer, fault.code.removeprefix("dispatch."), dict(fault.params))
+        for fault in refusals.find_faults(promises, losses, portions)
+    ]
+
+
+def test_every_gram_that_is_not_explained_is_named_by_offer() -> None:
+    promises = [promise(1, RICE, 2), promise(2, EGGS, 10)]
+    losses = [Loss(RICE, LossReason.MISSING, 4000), Loss(EGGS, LossReason.MISSING, 900)]
+    assert faults_of(promises, losses, told({RICE: 1}, {EGGS: 9})) == [
+        ("/losses", "split_unbalanced",
+         {"offer_id": RICE, "in_g": 10_000, "portions_g": 5000, "loss_g": 4000, "difference_g": 1000}),
+        ("/losses", "split_unbalanced",
+         {"offer_id": EGGS, "in_g": 8000, "portions_g": 7200, "loss_g": 900, "difference_g": -100}),
+    ]  # fmt: skip
+    assert faults_of(promises, [Loss(EGGS, LossReason.MISSING, 8001)])[0][2]["difference_g"] == -1
+
+
+def test_everything_that_is_wrong_with_a_split_is_named_at_once() -> None:
+    promises = [promise(1, RICE, 2), promise(2, RICE, 1)]
+    portions = [*told({RICE: 3}), *told({EGGS: 1}), *told({RICE: 1}, start=9)]
+    assert faults_of(promises, [Loss(EGGS, LossReason.MISSING, 1)], portions)[:-1] == [
+        ("/losses/0/offer_id", "offer_unknown", {}),
+        ("/portions/0/lines", "more_than_promised", {"offer_id": RICE, "promised": 2, "given": 3}),
+        ("/portions/1/portion_id", "portion_repeated", {}),
+        ("/portions/1/lines/0/offer_id", "offer_unknown", {}),
+        ("/portions/2/portion_id", "portion_unknown", {}),
+        ("/portions", "portion_missing", {"portion_id": UUID(int=4002)}),
+    ]
+
+
+def test_what_is_missing_is_taken_out_of_the_last_bags() -> None:
+    bags = [
+        [UnitLine(line=1, product_id=RICE, offer_id=RICE, name="", quantity=2, grams=5000),
+         UnitLine(line=2, product_id=EGGS, offer_id=EGGS, name="", quantity=2, grams=800)],
+        [UnitLine(line=1, product_id=RICE, offer_id=RICE, name="", quantity=1, grams=5000)],
+    ]  # fmt: skip
+    short = [ShortLine(line=1, product_id=RICE, offer_id=RICE, promised=3, given=1)]
+    left = splits.take_out(bags, short)
+    assert [[(line.line, line.quantity) for line in bag] for bag in left] == [[(1, 1), (2, 2)], []]
+
+
+promised = st.lists(
+    st.tuples(st.integers(1, 9), st.sampled_from(sorted(GRAMS)), st.integers(1, 8), st.integers(1, 3)),
+    min_size=1,
+    max_size=25,
+    unique_by=lambda each: (each[0], each[1], each[3]),
+).map(lambda wanted: [promise(door, offer, quantity, line=line) for door, offer, quantity, line in wanted])
+
+
+@given(promised, st.data())
+def test_mass_is_conserved_to_the_gram_whoever_shares(promises: list[Promise], data: st.DataObject) -> None:
+    items = splits.items_of(promises)
+    losses = [
+        Loss(offer_id, reason, grams)
+        for offer_id, item in items.items()
+        for reason in data.draw(st.lists(st.sampled_from(LossReason), max_size=3))
+        if (grams := data.draw(st.integers(0, item.in_g // 3)))
+    ]
+    outcome = settle(promises, losses)
+    assert outcome.in_g == outcome.portions_g + outcome.loss_g == sum(item.in_g for item in items.values())
+    assert set(outcome.given) == set(promises)
+    assert all(0 <= quantity <= each.quantity for each, quantity in outcome.given.items())
+    short = splits.short_lines(outcome.given)
+    missing_g = sum(
+        (line.promised - line.given) * GRAMS[line.offer_id] for lines in short.values() for line in lines
+    )
+    assert missing_g == outcome.loss_g
+    assert splits.settle(promises[::-1], losses[::-1], None, seed="s").given == outcome.given
+
+    # Told as it was shared, with the offcuts that were found, it adds up and is the rule's.
+    portions = [
+        ToldPortion(
+            portion_id,
+            tuple((each.offer_id, quantity) for each, quantity in outcome.given.items()
+                  if each.portion_id == portion_id),
+        )
+        for portion_id in {each.portion_id for each in promises}
+    ]  # fmt: skip
+    again = settle(promises, list(outcome.losses), portions)
+    assert (again.given, again.losses, again.is_by_rule) == (
+        outcome.given, outcome.losses, outcome.is_by_rule,
+    )  # fmt: skip
+
+
+CREW = {name: UUID(int=number) for number, name in enumerate(("driver", "steward", "other"), 11)}
+CONTENTS = Contents(
+    carried=frozenset({UUID(int=1), UUID(int=2)}),
+    bags={UUID(int=41): frozenset({UUID(int=3)}), UUID(int=42): frozenset({UUID(int=4), UUID(int=5)})},
+    order_ids=(),
+)
+
+
+def handed(unit: int, leg: Leg, taker: str, *, minute: int = 0) -> HandOver:
+    return HandOver(
+        hand_over_id=new_id(), load_unit_id=UUID(int=unit), leg=leg, giver_id=UUID(int=9),
+        taker_id=CREW[taker], occurred_at=NOW + minute * HOUR / 60,
+    )  # fmt: skip
+
+
+def holders(contents: Contents, *log: HandOver) -> list[str | None]:
+    names = {person: name for name, person in CREW.items()}
+    held = relay.holders_of(contents, log)
+    return [names.get(held.get(UUID(int=unit))) for unit in range(1, 6)]
+
+
+def test_a_bag_is_with_who_took_it_or_split_its_load_or_has_all_the_crates() -> None:
+    taken = [handed(1, Leg.PICK_UP, "driver"), handed(2, Leg.PICK_UP, "driver")]
+    at_gate = [*taken, handed(1, Leg.GATE, "steward")]
+    split = replace(CONTENTS, split_at=NOW, split_by=CREW["steward"])
+    assert holders(CONTENTS) == [None] * 5
+    assert holders(CONTENTS, *taken[:1]) == ["driver", None, None, None, None]
+    assert holders(CONTENTS, *taken) == ["driver"] * 5
+    assert holders(CONTENTS, *at_gate) == ["steward", "driver", None, None, None]
+    assert holders(split, *at_gate) == [None, None, "steward", "steward", "steward"]
+    assert holders(split, handed(4, Leg.GATE, "other")) == [None, None, "steward", "other", "steward"]
+    # What holds nothing any more is nobody's.
+    emptied = replace(split, bags={UUID(int=41): frozenset(), UUID(int=42): frozenset({UUID(int=4)})})
+    assert holders(emptied) == [None, None, None, "steward", None]
+
+
+def test_a_portion_is_delivered_when_all_its_bags_are_and_its_load_with_the_last() -> None:
+    log = [handed(3, Leg.DOOR, "other", minute=5), handed(4, Leg.DOOR, "other", minute=7)]
+    assert relay.deliveries_of(CONTENTS.bags, log) == {UUID(int=41): NOW + HOUR / 12}
+    log.append(handed(5, Leg.DOOR, "other", minute=6))
+    assert relay.deliveries_of(CONTENTS.bags, log)[UUID(int=42)] == NOW + 7 * HOUR / 60
+    moments = relay.moments_of(CONTENTS.carried, log, bags=CONTENTS.all_bags)
+    assert (moments.at(Leg.DOOR), moments.at(Leg.GATE)) == (NOW + 7 * HOUR / 60, None)
+
+
+def test_a_load_of_which_nothing_is_left_is_over_when_it_is_split() -> None:
+    moments = relay.moments_of(CONTENTS.carried, [], bags=frozenset(), split_at=NOW)
+    assert (moments.at(Leg.DOOR), moments.touched_at, moments.passages) == (NOW, NOW, {})
+
+
+def test_a_unit_passes_only_the_legs_it_is_there_for() -> None:
+    passing = {
+        (kind, form): [int(leg) for leg in Leg if relay.find_kind_fault("", leg, kind, form) is None]
+        for kind in UnitKind
+        for form in Form
+    }
+    crates = {(kind, form): [1, 2] for kind in UnitKind for form in Form}
+    assert passing == {
+        **crates,
+        (UnitKind.HOUSEHOLD_BAG, Form.BAGGED): [1, 2, 3],
+        (UnitKind.HOUSEHOLD_BAG, Form.BULK): [2, 3],
+    }
+
+
+units = st.integers(1, 5)
+logs = st.lists(
+    st.builds(handed, units, st.sampled_from(Leg), st.sampled_from(sorted(CREW)), minute=st.integers(0, 60)),
+    max_size=20,
+)
+fillings = st.fixed_dictionaries(
+    {portion_id: st.sets(st.sampled_from(sorted(bags))) for portion_id, bags in CONTENTS.bags.items()}
+).map(lambda bags: {portion_id: frozenset(each) for portion_id, each in bags.items()})
+
+
+@given(logs, st.none() | fillings, st.randoms(use_true_random=False))
+def test_a_shuffled_and_doubled_log_of_a_bulk_load_gives_the_same_custody(
+    log: list[HandOver], bags: dict[UUID, frozenset[UUID]] | None, chance: random.Random
+) -> None:
+    contents = CONTENTS
+    if bags is not None:
+        contents = replace(CONTENTS, bags=bags, split_at=NOW, split_by=CREW["steward"])
+    other = [*log, *log]
+    chance.shuffle(other)
+
+    def state_of(told: list[HandOver]) -> tuple:
+        moments = relay.moments_of(contents.carried, told, bags=contents.all_bags, split_at=contents.split_at)
+        return relay.holders_of(contents, told), relay.deliveries_of(contents.bags, told), moments
+
+    assert state_of(other) == state_of(log)
+    _, delivered, moments = state_of(log)
+    # The load is over exactly when every portion is delivered or has nothing in it.
+    is_over = all(not each or portion_id in delivered for portion_id, each in contents.bags.items())
+    assert (moments.at(Leg.DOOR) is not None) == is_over
+    assert all(contents.bags[portion_id] for portion_id in delivered)
+
+
+@pytest.mark.parametrize(
+    ("facts", "causes"),
+    [
+        ("steward cleared on_duty fair", []),
+        ("steward cleared had_it fair", []),
+        ("steward cleared fair", [Cause.STEWARD_NOT_ON_DUTY]),
+        ("steward on_duty fair", [Cause.NOT_CLEARED]),
+        ("driver cleared had_it fair", [Cause.ROLE_NOT_ALLOWED]),
+        ("cleared fair", [Cause.NOT_CLEARED, Cause.STEWARD_NOT_ON_DUTY]),
+        ("steward cleared on_duty had_it", [Cause.SPLIT_NOT_BY_RULE]),
+    ],
+)
+def test_who_splits_is_judged_as_who_hands_over(facts: str, causes: list[Cause]) -> None:
+    steward, community, known = CREW["steward"], UUID(int=51), facts.split()
+    roles = [role for role in (Role.STEWARD, Role.DRIVER) if role in known]
+    until = {ZoneClass.SEALED: NOW + HOUR} if "cleared" in known else {}
+    duty = Duty(
+        person_id=steward, role=Role.STEWARD, community_id=community, building_ids=frozenset({UUID(int=52)}),
+        starts_at=NOW - HOUR, ends_at=NOW + HOUR,
+    )  # fmt: skip
+    circumstances = Circumstances(
+        at=NOW,
+        zone_class=ZoneClass.SEALED,
+        community_id=community,
+        clearance=CrewClearance(person_id=steward, role=roles[0], valid_until=until) if roles else None,
+        duties=[duty] if "on_duty" in known else [],
+        takers={steward} if "had_it" in known else set(),
+    )
+    reasons = judging.find_reasons(steward, circumstances, is_by_rule="fair" in known)
+    assert [(reason.person_id, reason.code) for reason in reasons] == [(steward, code) for code in causes]

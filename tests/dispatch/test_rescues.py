@@ -127,6 +127,8 @@ async def test_an_incident_counts_what_was_carried(relay: Relay) -> None:
         "load_units": 2,
         "portions": 1,
         "delivered": 0,
+        "emptied": 0,
+        "bulk": {"loads": 0, "in_g": 0, "portions_g": 0, "loss_g": 0},
         "trips": 1,
         "grams": 15000,
         "metres": 5200,

@@ -50,31 +50,17 @@ async def make_loads(
     in_bulk = await manifests.note_parts(
         session, [each for each in fresh if _is_in_bulk(each.event)], packing, now
     )
-    loads: list[contents.Row] = []
-    units: list[contents.Row] = []
-    portions: list[contents.Row] = []
-    for arrived in (each for each in fresh if not _is_in_bulk(each.event)):
-        order = arrived.event
-        for outlet_id, lines in domain.split_by_outlet(order.lines).items():
-            load_id = new_id()
-            portion = contents.portion_row(
-                load_id=load_id,
-                order_id=order.order_id,
-                household_id=order.household_id,
-                building_id=order.building_id,
-            )
-            bags = contents.bag_rows(portion, lines, bag_g=packing.bag_g)
-            withdrawn_at = now if news[order.order_id] else None
-            load = _load_of(arrived, outlet_id, lines, pieces=len(bags))
-            loads.append({**load, "load_id": load_id, "withdrawn_at": withdrawn_at})
-            portions.append(portion)
-            units.extend(bags)
-    made = await queries.insert_loads(session, loads)
-    await queries.insert_contents(
-        session,
-        [unit for unit in units if unit["load_id"] in made],
-        [portion for portion in portions if portion["load_id"] in made],
-    )
+    ended_at = {order_id: now if is_ended else None for order_id, is_ended in news.items()}
+    bagged = [
+        _bag(arrived, outlet_id, lines, bag_g=packing.bag_g, withdrawn_at=ended_at[arrived.event.order_id])
+        for arrived in fresh
+        if not _is_in_bulk(arrived.event)
+        for outlet_id, lines in domain.split_by_outlet(arrived.event.lines).items()
+    ]
+    made = await queries.insert_loads(session, [load for load, _, _ in bagged])
+    new = [(bags, portion) for load, bags, portion in bagged if load["load_id"] in made]
+    units = [unit for bags, _ in new for unit in bags]
+    await queries.insert_contents(session, units, [portion for _, portion in new])
     MADE.inc(len(made) + len(in_bulk))
 
 
@@ -100,19 +86,36 @@ def _is_in_bulk(order: OrderConfirmed) -> bool:
     return order.form is Form.BULK and order.group_id is not None
 
 
-def _load_of(
-    arrived: Arrived[OrderConfirmed], outlet_id: UUID, lines: Sequence[GivenLine], *, pieces: int
-) -> contents.Row:
-    places = arrived.event.model_dump(
+def _bag(
+    arrived: Arrived[OrderConfirmed],
+    outlet_id: UUID,
+    lines: Sequence[GivenLine],
+    *,
+    bag_g: int,
+    withdrawn_at: datetime | None,
+) -> tuple[contents.Row, list[contents.Row], contents.Row]:
+    """Return what one outlet packs for an order: the load, its bags, the household's portion."""
+    order, load_id = arrived.event, new_id()
+    places = order.model_dump(
         include={
             "order_id", "incident_id", "zone_id", "slot_id", "community_id", "building_id", "household_id",
         }
     )  # fmt: skip
-    return {
+    portion = contents.portion_row(
+        load_id=load_id,
+        order_id=order.order_id,
+        household_id=order.household_id,
+        building_id=order.building_id,
+    )
+    bags = contents.bag_rows(portion, lines, bag_g=bag_g)
+    load: contents.Row = {
         **places,
+        "load_id": load_id,
         "outlet_id": outlet_id,
         "form": Form.BAGGED,
         "grams": sum(line.grams * line.quantity for line in lines),
-        "pieces": pieces,
+        "pieces": len(bags),
         "confirmed_at": arrived.recorded_at,
+        "withdrawn_at": withdrawn_at,
     }
+    return load, bags, portion

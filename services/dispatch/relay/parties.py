@@ -30,12 +30,13 @@ from services.kit.errors import Fault
 
 
 class Cause(StrEnum):
-    """Why a hand-over is a breach."""
+    """Why a hand-over or a split is a breach."""
 
     NOT_CLEARED = "dispatch.person_not_cleared"
     ROLE_NOT_ALLOWED = "dispatch.role_not_allowed"
     DRIVER_NOT_ASSIGNED = "dispatch.driver_not_assigned"
     STEWARD_NOT_ON_DUTY = "dispatch.steward_not_on_duty"
+    SPLIT_NOT_BY_RULE = "dispatch.split_not_by_rule"
 
 
 @dataclass(frozen=True, slots=True, order=True)

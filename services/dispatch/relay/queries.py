@@ -69,11 +69,13 @@ INSERT = text("""
     RETURNING hand_over_id
 """)
 OPEN_BREACHES = text("""
-    INSERT INTO breaches (breach_id, hand_over_id, incident_id, zone_id, person_ids, reasons, opened_at)
-    SELECT breach_id, hand_over_id, incident_id, zone_id,
+    INSERT INTO breaches (breach_id, hand_over_id, split_id, incident_id, zone_id, person_ids, reasons,
+                          opened_at)
+    SELECT breach_id, hand_over_id, split_id, incident_id, zone_id,
            ARRAY(SELECT CAST(id AS uuid) FROM jsonb_array_elements_text(person_ids) AS id), reasons, :now
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
-        breach_id uuid, hand_over_id uuid, incident_id uuid, zone_id uuid, person_ids jsonb, reasons jsonb
+        breach_id uuid, hand_over_id uuid, split_id uuid, incident_id uuid, zone_id uuid, person_ids jsonb,
+        reasons jsonb
     )
 """)
 MOVE = text("""
@@ -99,19 +101,20 @@ DELIVER = text("""
     RETURNING portions.portion_id, order_id, incident_id, household_id, portions.delivered_at, sequence,
               is_news
 """)
-LIST_BREACHES = text("""
-    SELECT breaches.*, load_unit_id, leg, giver_id, taker_id, occurred_at
-    FROM breaches JOIN hand_overs USING (hand_over_id)
+BREACHES = """
+    SELECT breaches.*, coalesce(load_units.load_id, splits.load_id) AS load_id, load_unit_id, leg, giver_id,
+           taker_id, coalesce(hand_overs.occurred_at, splits.occurred_at) AS occurred_at
+    FROM breaches LEFT JOIN splits USING (split_id)
+    LEFT JOIN hand_overs USING (hand_over_id) LEFT JOIN load_units USING (load_unit_id)
+"""
+LIST_BREACHES = text(f"""
+    {BREACHES}
     WHERE (CAST(:zone_ids AS uuid[]) IS NULL OR zone_id = ANY(CAST(:zone_ids AS uuid[])))
       AND (NOT CAST(:only_open AS boolean) OR closed_at IS NULL)
       AND (CAST(:after AS uuid) IS NULL OR breach_id > :after)
     ORDER BY breach_id LIMIT :limit
 """)
-LOCK_BREACH = text("""
-    SELECT breaches.*, load_unit_id, leg, giver_id, taker_id, occurred_at
-    FROM breaches JOIN hand_overs USING (hand_over_id)
-    WHERE breach_id = :breach_id FOR UPDATE OF breaches
-""")
+LOCK_BREACH = text(f"{BREACHES} WHERE breach_id = :breach_id FOR UPDATE OF breaches")
 CLOSE_BREACH = text("""
     UPDATE breaches SET closed_at = :now, closed_by = :closed_by, reason = :reason
     WHERE breach_id = :breach_id
@@ -192,7 +195,7 @@ async def insert_hand_overs(
 
 
 async def open_breaches(session: AsyncSession, rows: Sequence[Mapping[str, object]], now: datetime) -> None:
-    """Open a breach for each hand-over that was not as it should be."""
+    """Open a breach for each hand-over or split that was not as it should be."""
     await session.execute(OPEN_BREACHES, {"rows": to_json(rows), "now": now})
 
 

@@ -88,23 +88,28 @@ class HeldLoadView(LoadView):
 
 
 class ReasonView(BaseModel):
-    """What one person of a hand-over was not: cleared, of the right role, assigned, on duty."""
+    """What one person was not: cleared, of the right role, assigned, on duty; or fair in a split."""
 
     person_id: UUID
     code: Cause
 
 
 class BreachView(BaseModel):
-    """A hand-over that was not as it should be, open until a person closes it with a reason."""
+    """A hand-over, or the split of a bulk load, that was not as it should be.
+
+    It is open until a person closes it with a reason. A split has no unit, no leg and nobody who took over.
+    """
 
     breach_id: UUID
-    hand_over_id: UUID
+    hand_over_id: UUID | None
+    split_id: UUID | None
     incident_id: UUID
     zone_id: UUID
-    load_unit_id: UUID
-    leg: int
-    giver_id: UUID
-    taker_id: UUID
+    load_id: UUID
+    load_unit_id: UUID | None
+    leg: int | None
+    giver_id: UUID | None
+    taker_id: UUID | None
     person_ids: list[UUID]
     reasons: list[ReasonView]
     occurred_at: datetime

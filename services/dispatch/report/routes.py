@@ -22,8 +22,19 @@ class LegsView(BaseModel):
     leg3: int
 
 
+class BulkView(BaseModel):
+    """What of bulk loads was split at the gates: what came in is in the portions or lost, to the gram."""
+
+    loads: int
+    in_g: int
+    portions_g: int
+    loss_g: int
+
+
 class DeliveriesView(BaseModel):
     """What an incident's deliveries came to so far; `grams` are of what has left its outlet.
+
+    Of a load in bulk the units are its crates; a portion that was emptied at the gate got nothing of it.
 
     `rescued` are loads, once for each whose hands they were rescued from; the others are tasks.
     """
@@ -31,6 +42,8 @@ class DeliveriesView(BaseModel):
     load_units: int
     portions: int
     delivered: int
+    emptied: int
+    bulk: BulkView
     trips: int
     grams: int
     metres: int
@@ -50,4 +63,5 @@ async def get_deliveries(session: Session, caller: Caller, incident_id: UUID) ->
     row = await queries.count_deliveries(session, incident_id)
     counted = {name: int(value) for name, value in row._mapping.items()}  # noqa: SLF001 - a row's public face
     legs = LegsView(leg1=counted.pop("leg1"), leg2=counted.pop("leg2"), leg3=counted.pop("leg3"))
-    return DeliveriesView(handovers=legs, **counted)
+    bulk = BulkView(**{name: counted.pop(f"split_{name}") for name in BulkView.model_fields})
+    return DeliveriesView(handovers=legs, bulk=bulk, **counted)

@@ -1,0 +1,122 @@
+"""What can be asked about splits. Callers own the transaction."""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts import access
+from services.contracts.access import Action, Resource
+from services.contracts.orders import Form
+from services.contracts.values import ZoneClass
+from services.dispatch.crew import queries as crew_queries
+from services.dispatch.loads import domain as loads_domain
+from services.dispatch.relay import application as relay_application
+from services.dispatch.relay import domain as relay_domain
+from services.dispatch.relay import passages
+from services.dispatch.relay.permission import Tie
+from services.dispatch.splits import domain, judging, queries, recording, refusals
+from services.dispatch.splits.domain import ToldSplit
+from services.dispatch.splits.judging import Circumstances
+from services.dispatch.splits.recording import Judged
+from services.kit.caller import Caller
+from services.kit.errors import Conflict, Fault, NotFound, Rejected
+
+SPLITS = Counter("splits_total", "Bulk loads that were split", ["is_breach"])
+LOST = Counter("split_loss_grams_total", "What of bulk loads is in no portion", ["reason"])
+
+
+async def split(session: AsyncSession, caller: Caller, load_id: UUID, told: ToldSplit, now: datetime) -> bool:
+    """Record how a bulk load was shared out at its gate; False where the same was recorded before.
+
+    What happened is recorded whoever did it, and however unfairly; what was not as it should be is a breach.
+    """
+    await crew_queries.lock_clearances(session, {told.steward_id})
+    load = await queries.lock_load(session, load_id)
+    if load is None:
+        raise _missing()
+    at, is_doubtful = relay_domain.reckon_moment(told.occurred_at, confirmed_at=load.confirmed_at, now=now)
+    tie = await relay_application.find_tie(session, caller, [load_id], since=at)
+    _require_teller(tie, load, told, at)
+    if await _is_known(session, load, told):
+        return False
+    if fault := relay_domain.find_time_fault("", told.occurred_at, now):
+        raise Rejected(fault.code, "The split is of the future", faults=[fault])
+    found = await queries.find_portions(session, load_id, load.outlet_id)
+    promises = [promise for _, each in found for promise in each]
+    if faults := refusals.find_faults(promises, told.losses, told.portions):
+        is_unbalanced = any(fault.code == refusals.UNBALANCED for fault in faults)
+        code = refusals.UNBALANCED if is_unbalanced else faults[0].code
+        raise Rejected(code, "The split cannot be so", faults=faults)
+    outcome = domain.settle(promises, told.losses, told.portions, seed=load.seed)
+    known = await _find_circumstances(session, load, told.steward_id, at, tie.takers[load_id])
+    reasons = judging.find_reasons(told.steward_id, known, is_by_rule=outcome.is_by_rule)
+    judged = Judged(told=told, outcome=outcome, at=at, clock_doubtful=is_doubtful, reasons=reasons)
+    if not await recording.keep(session, load, judged, now, by=caller.subject):
+        raise _reused()
+    await recording.shorten(session, load, [row for row, _ in found], outcome, at)
+    await passages.move(session, {load_id: load}, now)
+    SPLITS.labels(str(bool(reasons)).lower()).inc()
+    for loss in outcome.losses:
+        LOST.labels(loss.reason).inc(loss.grams)
+    return True
+
+
+async def get_load(session: AsyncSession, caller: Caller, load_id: UUID, now: datetime) -> Row[Any]:
+    """Return a bulk load whose households the caller may know of; raise `NotFound` where there is none."""
+    load = await queries.find_load(session, load_id)
+    if load is None or load.form != Form.BULK:
+        raise _missing()
+    tie = await relay_application.find_tie(session, caller, [load_id], since=now)
+    if not tie.may_split(load, load.path or (), now):
+        raise _missing()
+    return load
+
+
+def _require_teller(tie: Tie, load: Row[Any], told: ToldSplit, at: datetime) -> None:
+    if not tie.may_split(load, load.path or (), at):
+        raise _missing()
+    if load.form != Form.BULK:
+        raise Conflict("dispatch.load_not_bulk", "Only a load in bulk is split")
+    place = Resource(path=loads_domain.area_path(load.path or (), load.zone_id, load.community_id))
+    is_command = access.may(tie.caller, Action.HAND_OVER, place)
+    if not is_command and tie.caller.person_id != told.steward_id:
+        fault = Fault("/steward_id", "dispatch.not_the_splitter")
+        raise Rejected(fault.code, "A split is told by who made it", faults=[fault])
+
+
+async def _is_known(session: AsyncSession, load: Row[Any], told: ToldSplit) -> bool:
+    for known in await queries.find_splits(session, load_id=load.load_id, split_id=told.split_id):
+        if known.split_id != told.split_id:
+            raise Conflict("dispatch.load_already_split", "The load is split already")
+        if known.load_id != load.load_id or known.told != told.content:
+            raise _reused()
+        return True
+    return False
+
+
+async def _find_circumstances(
+    session: AsyncSession, load: Row[Any], steward_id: UUID, at: datetime, takers: AbstractSet[UUID]
+) -> Circumstances:
+    standing = await crew_queries.find_standing(session, {(steward_id, at)})
+    return Circumstances(
+        at=at,
+        # A zone that was not heard of yet is taken for the strictest.
+        zone_class=ZoneClass(load.zone_class or ZoneClass.SEALED),
+        community_id=load.community_id,
+        clearance=standing.get((steward_id, at)),
+        duties=await crew_queries.find_duties(session, steward_id, since=at),
+        takers=takers,
+    )
+
+
+def _reused() -> Conflict:
+    return Conflict("dispatch.split_id_reused", "This id is another split's")
+
+
+def _missing() -> NotFound:
+    return NotFound("kit.not_found", "Nothing is found here")
