@@ -97,6 +97,70 @@ def test_what_happened_otherwise_has_its_reason(
     assert reasons(leg, giver, taker) == expected
 
 
+def on_duty(person: UUID, hours: float = 1) -> Duty:
+    return Duty(
+        person_id=person,
+        role=Role.STEWARD,
+        community_id=COMMUNITY,
+        building_ids=frozenset({BUILDING}),
+        starts_at=NOW - HOUR,
+        ends_at=NOW + hours * HOUR,
+    )
+
+
+def suspended(*people: UUID) -> dict[UUID, CrewClearance]:
+    cleared = standing().clearances
+    return {
+        person: CrewClearance(person_id=person, role=ROLES[person], is_suspended=True)
+        if person in people
+        else clearance
+        for person, clearance in cleared.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("leg", "giver", "taker", "expected"),
+    [
+        (Leg.PICK_UP, DRIVER, OTHER, set()),
+        (Leg.PICK_UP, DRIVER, DRIVER, {(DRIVER, Cause.NOT_CLEARED)}),
+        (Leg.PICK_UP, DRIVER, STRANGER, {(STRANGER, Cause.NOT_CLEARED)}),
+        (Leg.PICK_UP, DRIVER, STEWARD, {(STEWARD, Cause.ROLE_NOT_ALLOWED)}),
+        (Leg.PICK_UP, STRANGER, OTHER, set()),
+        (Leg.GATE, DRIVER, STEWARD, set()),
+        (Leg.GATE, STRANGER, STEWARD, set()),
+        (Leg.GATE, FAR, STEWARD, set()),
+        (Leg.GATE, STEWARD, FAR, {(FAR, Cause.STEWARD_NOT_ON_DUTY)}),
+        (Leg.DOOR, FAR, HOME, {(FAR, Cause.NOT_CLEARED), (FAR, Cause.STEWARD_NOT_ON_DUTY)}),
+    ],
+)
+def test_what_is_rescued_is_taken_from_where_it_stands_and_only_the_taker_is_judged(
+    leg: Leg, giver: UUID, taker: UUID, expected: set[tuple[UUID, Cause]]
+) -> None:
+    ill = suspended(DRIVER, FAR)
+    if taker == FAR:
+        ill = suspended(DRIVER)
+    is_rescue = leg is not Leg.DOOR
+    assert reasons(leg, giver, taker, clearances=ill, is_rescue=is_rescue) == expected
+
+
+@pytest.mark.parametrize(
+    ("duties", "clearances", "expected"),
+    [
+        ([on_duty(STEWARD), on_duty(FAR)], {}, set()),
+        ([on_duty(FAR)], {}, {(STEWARD, Cause.STEWARD_NOT_ON_DUTY)}),
+        ([on_duty(STEWARD, hours=0), on_duty(FAR)], {}, {(STEWARD, Cause.STEWARD_NOT_ON_DUTY)}),
+        ([on_duty(STEWARD)], {}, {(FAR, Cause.STEWARD_NOT_ON_DUTY)}),
+        ([on_duty(STEWARD), on_duty(FAR)], suspended(STEWARD), {(STEWARD, Cause.NOT_CLEARED)}),
+        ([on_duty(STEWARD), on_duty(FAR)], suspended(FAR), {(FAR, Cause.NOT_CLEARED)}),
+    ],
+)
+def test_a_steward_on_duty_is_relieved_by_another_on_duty(
+    duties: list[Duty], clearances: dict[UUID, CrewClearance], expected: set[tuple[UUID, Cause]]
+) -> None:
+    known = clearances or standing().clearances
+    assert reasons(Leg.GATE, STEWARD, FAR, duties=duties, clearances=known) == expected
+
+
 def test_neither_the_shop_nor_the_household_needs_to_be_cleared() -> None:
     nobody = {"clearances": {}}
     assert reasons(Leg.PICK_UP, SHOP, DRIVER, **nobody) == {(DRIVER, Cause.NOT_CLEARED)}

@@ -1,5 +1,6 @@
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from services.contracts.access import Role
 from services.contracts.values import Clearance, ZoneClass
@@ -8,7 +9,7 @@ from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests import serving
-from tests.dispatch.builders import HOUR, NOW, make_cleared, make_suspended, rows, tell
+from tests.dispatch.builders import HOUR, NOW, make_cleared, make_duty, make_suspended, rows, tell
 from tests.dispatch.relays import Relay, make_relay
 
 
@@ -116,6 +117,106 @@ async def test_rescues_are_the_commanders_of_the_zone(relay: Relay) -> None:
     assert (driver.status_code, driver.json()["code"]) == (403, "kit.forbidden")
     other = await relay.get(f"/v1/rescues?incident_id={new_id()}")
     assert other["items"] == []
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def follow(relay: Relay, minutes: int = 0) -> int:
+    async with relay.sessions.begin() as session:
+        return await application.follow(session, await database.now(session) + minutes * HOUR / 60)
+
+
+async def test_where_nobody_is_near_somebody_is_called_with_what_is_needed(relay: Relay) -> None:
+    await relay.record(relay.note(1, 0, place={"lat": 39.5, "lon": 116.5}), relay.note(1, 1))
+    before = metric("rescues_escalated_total", cause="driver_suspended")
+
+    await suspend(relay)
+
+    (rescue,) = (await relay.get("/v1/rescues?is_escalated=true&is_open=true"))["items"]
+    assert (rescue["status"], rescue["grams"], rescue["pieces"]) == ("escalated", 15000, 2)
+    assert rescue["needs"] == {
+        "role": "driver",
+        "zone_class": "sealed",
+        "grams": 15000,
+        "pieces": 2,
+        "place": {"lat": 39.5, "lon": 116.5},
+        "codes": ["dispatch.no_vehicle_with_pass", "dispatch.no_cleared_driver"],
+    }
+    assert metric("rescues_escalated_total", cause="driver_suspended") == before + 1
+    assert (await relay.get("/v1/rescues?is_escalated=false"))["items"] == []
+    assert await follow(relay, minutes=31) == 0
+    assert (await relay.get(f"/v1/rescues/{rescue['rescue_id']}"))["escalated_at"] == rescue["escalated_at"]
+    report = await relay.get(f"/v1/incidents/{relay.zone.incident_id}/deliveries")
+    assert (report["rescued"], report["rescues_open"], report["rescues_escalated"]) == (1, 1, 1)
+
+    await relay.record(*(relay.note(2, unit, minutes=-8) for unit in (0, 1)))
+    assert (await relay.get("/v1/rescues?is_open=true"))["items"] == []
+    report = await relay.get(f"/v1/incidents/{relay.zone.incident_id}/deliveries")
+    assert (report["rescued"], report["rescues_open"], report["rescues_escalated"]) == (1, 0, 1)
+
+
+async def test_what_nobody_takes_over_in_time_is_told(relay: Relay) -> None:
+    other = new_id()
+    await tell(relay.sessions, make_cleared(other, Role.STEWARD))
+    await tell(relay.sessions, make_duty(other, relay.zone))
+    await relay.record(*(relay.note(leg, unit) for leg in (1, 2) for unit in (0, 1)))
+    await tell(relay.sessions, make_suspended(relay.steward, Role.STEWARD), sequence=2)
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert (rescue["status"], rescue["needs"]) == ("open", None)
+
+    assert await follow(relay, minutes=29) == 0
+    assert await follow(relay, minutes=31) == 1
+    assert await follow(relay, minutes=32) == 0
+
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert (rescue["status"], rescue["needs"]["codes"]) == ("escalated", ["dispatch.take_over_late"])
+
+
+async def test_a_driver_is_named_on_the_trip_that_comes(relay: Relay) -> None:
+    await relay.record(relay.note(1, 0))
+    await suspend(relay)
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    answer = await relay.client.post(
+        f"/v1/rescues/{rescue['rescue_id']}/assignment",
+        json={"person_id": str(new_id())},
+        headers=relay.headers(),
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "dispatch.rescue_on_the_road")
+    elsewhere = serving.headers("commander", zone_ids=[new_id()])
+    hidden = await relay.client.get(f"/v1/rescues/{rescue['rescue_id']}", headers=elsewhere)
+    assert (hidden.status_code, hidden.json()["code"]) == (404, "kit.not_found")
+
+
+async def test_what_joins_an_open_rescue_is_added_to_it(relay: Relay) -> None:
+    await relay.record(relay.note(1, 0))
+    await suspend(relay)
+    await relay.record(relay.note(1, 1))
+    assert await sweep(relay.sessions) == 1
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert (rescue["pieces"], rescue["grams"]) == (2, 15000)
+
+
+async def test_goods_that_left_by_a_drivers_word_alone_are_rescued_until_a_scan_tells(
+    relay: Relay,
+) -> None:
+    other = new_id()
+    await tell(relay.sessions, make_cleared(other))
+    ((trip_id,),) = await rows(relay.sessions, "SELECT trip_id FROM trips")
+    left = await relay.client.post(f"/v1/trips/{trip_id}/departure", headers=relay.headers("driver"))
+    assert left.status_code == 200, left.text
+    await suspend(relay)
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert (rescue["holder_id"], rescue["pieces"]) == (str(relay.driver), 2)
+    assert await follow(relay) == 0
+
+    taken = (relay.note(1, unit, giver_id=relay.driver, taker_id=other, minutes=0) for unit in (0, 1))
+    items = await relay.record(*taken)
+
+    assert [item["is_breach"] for item in items] == [False, False]
+    (rescue,) = (await relay.get("/v1/rescues"))["items"]
+    assert rescue["status"] == "settled"
 
 
 async def test_an_incident_counts_what_was_carried(relay: Relay) -> None:
