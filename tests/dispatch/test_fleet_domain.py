@@ -12,7 +12,7 @@ from services.kit.ids import new_id
 
 NOON = datetime(2022, 11, 20, 4, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-POLICY = Policy(portion_g=5000, portion_pieces=2, trip_minutes=60, bag_g=12000)
+POLICY = Policy(portion_g=5000, portion_pieces=2, trip_minutes=60)
 DRIVERS = frozenset(new_id() for _ in range(5))
 
 

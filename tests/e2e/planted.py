@@ -206,7 +206,8 @@ async def _order(planting: Planting) -> None:
     await world.send("orders", path, {}, planting.resident(2))
     await _decide_at_once(planting, goods_wanted)
     for slot_id, cut_off_at, form in (
-        (slot_ids[0], _at(minutes=30), "bagged"), (slot_ids[1], _at(hours=2), "bulk"),
+        (slot_ids[0], _at(minutes=30), "bagged"), (slot_ids[0], _at(minutes=30), "bulk"),
+        (slot_ids[1], _at(hours=2), "bulk"),
     ):  # fmt: skip
         await _open_group(planting, slot_id, cut_off_at, goods_wanted, form=form)
     await world.do("orders", "UPDATE group_orders SET cut_off_at = now() WHERE slot_id = :id", id=slot_ids[0])
@@ -269,6 +270,7 @@ async def _deliver(planting: Planting) -> None:
     await _hand_over(planting, 1)
     await _hand_over(planting, 2, most=2)
     await _hand_over(planting, 3, most=1)
+    await _split(planting)
     carries = await world.value("dispatch", "SELECT driver_id FROM trips ORDER BY trip_id LIMIT 1")
     ill = make_check(str(carries), kind="antigen", outcome="positive", sampled_at=_at(minutes=-1))
     await add_checks(world.clients["whitelist"], ill)
@@ -292,7 +294,7 @@ async def _hand_over(
         SELECT load_unit_id, outlet_id, loads.household_id, driver_id
         FROM loads JOIN load_units USING (load_id)
         JOIN trip_loads ON trip_loads.load_id = loads.load_id AND is_held
-        JOIN trips USING (trip_id) ORDER BY load_unit_id OFFSET :start LIMIT :most
+        JOIN trips USING (trip_id) WHERE form = 'bagged' ORDER BY load_unit_id OFFSET :start LIMIT :most
         """,
         start=start,
         most=most,
@@ -312,6 +314,23 @@ async def _hand_over(
         })  # fmt: skip
     answer = await world.send("dispatch", "/v1/hand-overs", {"hand_overs": notes}, planting.commander())
     assert {item["outcome"] for item in answer["items"]} == {"recorded"}, answer
+    await world.settle()
+
+
+async def _split(planting: Planting) -> None:
+    """The goods of a group are shared out at the gate, where some of them were found to be missing."""
+    world, commander = planting.world, planting.commander()
+    load_id = await world.value("dispatch", "SELECT load_id FROM loads WHERE form = 'bulk'")
+    path = f"/v1/loads/{load_id}"
+    item = (await world.get("dispatch", f"{path}/manifest", commander))["items"][0]
+    body = {
+        "split_id": str(new_id()), "steward_id": planting.steward, "occurred_at": _at(),
+        "losses": [{"offer_id": item["offer_id"], "reason": "missing", "grams": item["grams"]}],
+    }  # fmt: skip
+    split = await world.send("dispatch", f"{path}/split", body, commander)
+    assert (split["outcome"], split["loss_g"]) == ("recorded", item["grams"])
+    await world.get("dispatch", f"{path}/split", commander)
+    await world.get("dispatch", path, commander)
     await world.settle()
 
 

@@ -51,12 +51,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The dated averages of a portion, how long a round takes, and how much a bag may weigh."""
+    """The dated averages of a portion, and how long a round takes."""
 
     portion_g: int
     portion_pieces: int
     trip_minutes: int
-    bag_g: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

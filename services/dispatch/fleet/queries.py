@@ -86,7 +86,7 @@ CHECKED = text("""
     WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
 """)
 FIND_POLICY = text("""
-    SELECT portion_g, portion_pieces, trip_minutes, bag_g FROM capacity_policies
+    SELECT portion_g, portion_pieces, trip_minutes FROM capacity_policies
     WHERE valid_from <= :now ORDER BY valid_from DESC LIMIT 1
 """)
 
@@ -156,7 +156,6 @@ async def get_policy(session: AsyncSession, now: datetime) -> Policy:
         portion_g=row.portion_g,
         portion_pieces=row.portion_pieces,
         trip_minutes=row.trip_minutes,
-        bag_g=row.bag_g,
     )
 
 

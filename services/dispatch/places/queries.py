@@ -241,9 +241,10 @@ async def find_gates(session: AsyncSession, community_ids: Iterable[UUID]) -> di
     return {row.community_id: _place_of(row) for row in rows}
 
 
-async def find_titles(session: AsyncSession, area_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Return the names of areas (communities, buildings), as far as they were said."""
-    rows = await session.execute(FIND_AREAS, {"area_ids": sorted(set(area_ids))})
+async def find_titles(session: AsyncSession, area_ids: Iterable[UUID | None]) -> dict[UUID | None, str]:
+    """Return the names of areas (communities, buildings), as far as they were said; None has none."""
+    known = {area_id for area_id in area_ids if area_id is not None}
+    rows = await session.execute(FIND_AREAS, {"area_ids": sorted(known)})
     return {row.area_id: row.title for row in rows}
 
 
