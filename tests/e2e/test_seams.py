@@ -99,8 +99,11 @@ class Seams:
         await self.world.send("dispatch", f"/v1/plans/{plan_id}/commitment", {}, head)
         return await self.world.get("dispatch", f"/v1/plans/{plan_id}", self.town.commander())
 
-    async def hand_over(self, *legs: int, driver: str | None = None) -> None:
-        """Let every load that is not withdrawn pass legs; who drives it is its driver, or the one named."""
+    async def hand_over(self, *legs: int, driver: str | None = None, giver: str | None = None) -> None:
+        """Let every load that is not withdrawn pass legs; who drives it is its driver, or the one named.
+
+        It is picked up at its outlet, or taken over from the giver named.
+        """
         found = await self.world.rows(
             "dispatch",
             """
@@ -114,8 +117,8 @@ class Seams:
         for leg in legs:
             for row in found:
                 drives = driver or row.driver_id
-                giver, taker = {
-                    1: (row.outlet_id, drives),
+                gives, takes = {
+                    1: (giver or row.outlet_id, drives),
                     2: (drives, self.steward),
                     3: (self.steward, row.household_id),
                 }[leg]
@@ -123,7 +126,7 @@ class Seams:
                 label = await self.world.get("dispatch", f"/v1/load-units/{row.load_unit_id}/label", head)
                 notes.append({
                     "hand_over_id": str(new_id()), "load_unit_id": str(row.load_unit_id), "leg": leg,
-                    "giver_id": str(giver), "taker_id": str(taker),
+                    "giver_id": str(gives), "taker_id": str(takes),
                     "occurred_at": datetime.now(UTC).isoformat(),
                     "proof": {"kind": "qr", "value": label["text"], "photo_sha256": "ab" * 32},
                 })  # fmt: skip
@@ -562,12 +565,21 @@ async def test_what_a_suspended_driver_has_on_board_is_rescued_and_comes_to_its_
     await seams.hand_over(1)
     await seams.world.settle()
     await seams.suspend(trip["driver_id"])
-    assert await seams.world.value("dispatch", "SELECT count(*) FROM rescues") == 2
-    assert await seams.world.value("dispatch", "SELECT status FROM trips") == "stranded"
+    waiting = "SELECT count(DISTINCT rescue_id), count(DISTINCT load_id) FROM rescue_units"
+    assert [tuple(row) for row in await seams.world.rows("dispatch", waiting)] == [(1, 2)]
     other = next(each for each in seams.drivers if each != trip["driver_id"])
-    await seams.hand_over(2, 3, driver=other)
+    trips = "SELECT status, driver_id::text FROM trips WHERE driver_id IS NOT NULL ORDER BY trip_id"
+    found = await seams.world.rows("dispatch", trips)
+    assert [tuple(row) for row in found] == [("stranded", trip["driver_id"]), ("planned", other)]
+    await seams.hand_over(1, giver=trip["driver_id"])
+    found = await seams.world.rows("dispatch", trips)
+    assert [row.status for row in found] == ["stranded", "departed"]
+    await seams.hand_over(2, 3)
     await seams.world.settle()
     assert await seams.statuses() == {order_id: "fulfilled"}
+    ended = "SELECT count(*) FROM rescues WHERE settled_at IS NOT NULL AND escalated_at IS NULL"
+    assert await seams.world.value("dispatch", ended) == 1
+    assert await seams.world.value("dispatch", "SELECT count(*) FROM breaches") == 0
 
 
 async def test_a_stricter_rule_for_sealed_zones_takes_their_trips_from_those_it_does_not_clear(
