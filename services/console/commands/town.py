@@ -20,7 +20,7 @@ from services.console.parts.envoy import EnvoyFailed
 from services.console.parts.kafka import JarsUnavailable, KafkaFailed
 from services.console.parts.postgres import PostgresFailed
 from services.console.scenarios import case as cases
-from services.console.scenarios import report, sealed_day, village
+from services.console.scenarios import play, report, village
 from services.console.scenarios.town import SetUpFailed
 from services.console.scenarios.voices import Refused, Voices, open_client
 from services.console.scenarios.zone import NotInTime
@@ -31,6 +31,7 @@ Port = Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="the ga
 Data = Annotated[Path | None, typer.Option(envvar="DATA", help="the folder that keeps everything")]
 
 DEFAULT_PORT = 8080
+DEMO = ("beizang", "chendai")
 REPORT = folder.CHECKOUT / "build/demo/report.json"
 LOOKS_EVERY = 0.5
 # What goes wrong on a machine, each with a message for whoever sits before it.
@@ -63,13 +64,14 @@ def demo(
     """Play the real cases through the gateway, in a fresh folder, and write the situation report."""
     with _told(), TemporaryDirectory(prefix="baton-demo-", ignore_cleanup_errors=True) as path:
         plan = Plan(path=data or Path(path), port=port, bus=bus, kafka_bootstrap=kafka_bootstrap)
-        case = cases.load("beizang")
+        cases_played = [cases.load(name) for name in DEMO]
         with running.running(plan, _teller()) as up:
-            made = asyncio.run(_play(up, case, bus))
-    report.show(made, case.title, console)
-    report.write([made], REPORT)
+            made = [asyncio.run(_play(up, case, bus)) for case in cases_played]
+    for case, told in zip(cases_played, made, strict=True):
+        report.show(told, case.title, console)
+    report.write(made, REPORT)
     console.print(f"written to {REPORT.relative_to(folder.CHECKOUT)}")
-    if failures := report.find_failures(made):
+    if failures := [f"{told['scenario']}: {each}" for told in made for each in report.find_failures(told)]:
         raise SystemExit("baton: the demo failed: " + "; ".join(failures))
 
 
@@ -83,7 +85,7 @@ async def _play(up: Running, case: cases.Case, bus: str) -> report.Report:
     async with open_client(up.gateway) as client:
         watch = asyncio.create_task(_keep_reviving(up))
         try:
-            return await sealed_day.play(case, Voices(client, up.folder.keys), _teller(), bus=bus)
+            return await play.play(case, Voices(client, up.folder.keys), _teller(), bus=bus)
         finally:
             watch.cancel()
 

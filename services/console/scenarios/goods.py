@@ -6,7 +6,6 @@ from services.console.scenarios.case import Good, Item
 from services.console.scenarios.town import SetUpFailed, Town, each, taken
 from services.contracts.access import Role
 
-STOCK_FULL = 3000
 STOCK_SCARCE = 3
 
 
@@ -14,8 +13,8 @@ async def list_goods(town: Town) -> None:
     """Put the goods of the case on sale; some shops try a price above the cap first."""
     goods = town.case.assumed.goods
     products = [
-        {"external_id": good.name, "name": good.name, "variety": good.name, "unit_name": "份",
-         "category": good.category}
+        {"external_id": f"{town.case.name}-{good.name}", "name": good.name, "variety": good.name,
+         "unit_name": "份", "category": good.category}
         for good in goods
     ]  # fmt: skip
     answers = await town.regulator.import_all("/v1/products", "products", products)
@@ -29,9 +28,8 @@ async def list_goods(town: Town) -> None:
             "/v1/price-rules", {**body, "scope": scope, "valid_from": "2022-03-16"}
         )
         await deputy.post(f"/v1/price-rules/{made['rule_id']}/confirmation")
-    overpriced = [shop["outlet_id"] for shop in town.outlets.values() if shop["kind"] == "supermarket"][
-        : town.case.assumed.overpriced
-    ]
+    sellers = [shop["outlet_id"] for shop in town.outlets.values() if shop["kind"] == goods[0].kind.value]
+    overpriced = sellers[: town.case.assumed.overpriced]
     await each(
         town.outlets.values(), lambda shop: _list_and_count(town, shop, shop["outlet_id"] in overpriced)
     )
@@ -53,7 +51,7 @@ async def _list_and_count(town: Town, shop: Item, tries_too_high: bool) -> None:
     )
     counts = [
         {"plu": good.name, "kind": "count", "observed_at": datetime.now(UTC).isoformat(),
-         "quantity": STOCK_SCARCE if good.name == town.case.assumed.scarce else STOCK_FULL}
+         "quantity": STOCK_SCARCE if good.name == town.case.assumed.scarce else town.case.assumed.stock_units}
         for good in goods
     ]  # fmt: skip
     answers = (await voice.post(f"{path}/stock-changes", {"changes": counts}))["items"]

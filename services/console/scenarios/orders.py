@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from services.console.scenarios.case import Item
-from services.console.scenarios.town import Town, each
+from services.console.scenarios.case import Good, Item
+from services.console.scenarios.town import Tell, Town, each
 from services.console.scenarios.voices import Refused
-from services.console.scenarios.zone import NotInTime
+from services.console.scenarios.zone import NotInTime, wait_until_closed
 from services.contracts.access import Role
 from services.contracts.values import OutletKind
 
@@ -31,6 +31,7 @@ class Day:
     group_ids: list[str] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    decided: list[Item] = field(default_factory=list)
     idle: list[Item] = field(default_factory=list)
 
 
@@ -41,10 +42,7 @@ async def take_orders(town: Town, zone: Item) -> Day:
     menu = await town.commander.get(f"/v1/zones/{zone['zone_id']}/menu")
     prices = {line["product_id"]: line["price_fen"] for line in menu["lines"]}
     alone, grouped = _divide(town, chance, day)
-    baskets = {
-        household["household_id"]: _lines(town, chance, prices, in_group=household in grouped)
-        for household in (*alone, *grouped)
-    }
+    baskets = _draw_baskets(town, chance, prices, alone, grouped)
     channels = {household["household_id"]: chance.randrange(100) for household in alone}
     groups = await _open_groups(town, slot, grouped)
 
@@ -68,11 +66,21 @@ async def take_orders(town: Town, zone: Item) -> Day:
 
 async def check_in(town: Town, household: Item, outcome: str) -> None:
     """Let the steward of a household's building ask at the door."""
-    steward = town.voices.of(Role.STEWARD, subject=_steward_of(town, household))
+    steward = town.voices.of(Role.STEWARD, subject=town.steward_of(household["building_id"]))
     await steward.post(f"/v1/households/{household['household_id']}/check-ins", {"outcome": outcome})
 
 
-async def wait_until_decided(town: Town, order_ids: Sequence[str]) -> list[Item]:
+async def see_decided(town: Town, zone: Item, day: Day, tell: Tell) -> None:
+    """Know what became of a day's orders after the cut-off; who was refused is asked after."""
+    await wait_until_closed(town, zone["zone_id"])
+    day.decided = await _wait_until_decided(town, day.order_ids)
+    refused = [order for order in day.decided if order["status"] == "refused"]
+    confirmed = len(day.decided) - len(refused)
+    tell(f"cut-off: {confirmed} orders confirmed, {len(refused)} refused with their reasons")
+    await _ask_refused(town, refused)
+
+
+async def _wait_until_decided(town: Town, order_ids: Sequence[str]) -> list[Item]:
     """Return the orders once none awaits its decision."""
     waiting, decided = list(order_ids), []
     deadline = asyncio.get_running_loop().time() + DECIDED_WITHIN
@@ -98,8 +106,21 @@ def _divide(town: Town, chance: Random, day: Day) -> tuple[list[Item], list[Item
     return alone, grouped
 
 
-def _lines(town: Town, chance: Random, prices: dict[str, int], *, in_group: bool) -> list[Item]:
-    basket = town.case.basket(chance, GROUP_KINDS if in_group else None)
+def _draw_baskets(
+    town: Town, chance: Random, prices: dict[str, int], alone: Sequence[Item], grouped: Sequence[Item]
+) -> dict[str, list[Item]]:
+    if town.case.facts.market:
+        drawn = town.case.market_baskets(len(alone) + len(grouped))
+    else:
+        drawn = [town.case.basket(chance) for _ in alone]
+        drawn += [town.case.basket(chance, GROUP_KINDS) for _ in grouped]
+    return {
+        household["household_id"]: _lines(town, prices, basket)
+        for household, basket in zip((*alone, *grouped), drawn, strict=True)
+    }
+
+
+def _lines(town: Town, prices: dict[str, int], basket: Sequence[tuple[Good, int]]) -> list[Item]:
     return [
         {"product_id": town.products[good.name], "quantity": quantity,
          "seen_price_fen": prices[town.products[good.name]]}
@@ -120,7 +141,7 @@ async def _open_groups(town: Town, slot: Item, grouped: Sequence[Item]) -> dict[
         body: dict[str, Any] = {
             "community_id": town.areas[village], "slot_id": slot["slot_id"],
             "minimum": town.case.assumed.group_minimum, "cut_off_at": cut_off.isoformat(),
-            "below_minimum": "send",
+            "below_minimum": "send", "form": town.case.assumed.form.value,
         }  # fmt: skip
         opened = [
             (await leader.post("/v1/group-orders", body))["group_id"]
@@ -137,16 +158,8 @@ def _caller(town: Town, household: Item, drawn: int) -> Any:
     if drawn < HOTLINE_PERCENT:
         return town.voices.of(Role.HOTLINE, zone_ids=[town.root_id])
     if drawn < HOTLINE_PERCENT + ON_BEHALF_PERCENT:
-        return town.voices.of(Role.STEWARD, subject=_steward_of(town, household))
+        return town.voices.of(Role.STEWARD, subject=town.steward_of(household["building_id"]))
     return town.voices.of(Role.RESIDENT, household_id=household["household_id"])
-
-
-def _steward_of(town: Town, household: Item) -> str:
-    stewards = town.stewards[household["village"]]
-    for number, person in enumerate(stewards):
-        if household["building_id"] in town.buildings_of(number, household["village"]):
-            return person
-    raise LookupError(f"building {household['building_id']} has no steward")
 
 
 async def _note(day: Day, asked: Any) -> None:
@@ -157,7 +170,7 @@ async def _note(day: Day, asked: Any) -> None:
         day.refusals.update(refused.codes)
 
 
-async def ask_refused(town: Town, refused: Sequence[Item]) -> None:
+async def _ask_refused(town: Town, refused: Sequence[Item]) -> None:
     """Let the stewards ask at each door whose order was refused: nobody is forgotten for a shortage."""
     of_id = {household["household_id"]: household for household in town.households}
     asked = {order["household_id"]: of_id[order["household_id"]] for order in refused}

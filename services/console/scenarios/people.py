@@ -42,14 +42,14 @@ def _staff(town: Town) -> list[Item]:
         for number in range(case.assumed.stewards_a_village)
     ]  # fmt: skip
     drivers = [
-        {"external_id": f"driver-{number}", "role": "driver",
+        {"external_id": f"{case.name}-driver-{number}", "role": "driver",
          "name": f"司机{number}", "phone": f"1970000{number:04d}"}
         for number in range(case.assumed.drivers)
     ]  # fmt: skip
     teams = [
-        {"external_id": f"team-{number}", "role": "runner",
+        {"external_id": f"{case.name}-team-{number}", "role": "runner",
          "name": f"队员{number}", "phone": f"1960000{number:04d}"}
-        for number in range(case.facts.whitelisted - len(stewards) - len(drivers))
+        for number in range(case.scale.whitelisted - len(stewards) - len(drivers))
     ]  # fmt: skip
     return [*stewards, *drivers, *teams]
 
@@ -76,12 +76,23 @@ async def sample(health_officer: Voice, person_ids: Sequence[str]) -> None:
             raise SetUpFailed(f"a test was refused: {answer}")
 
 
+async def record_positive(town: Town, person_ids: Sequence[str]) -> None:
+    """Record a positive test of each person: from now on they may touch nothing."""
+    now = datetime.now(UTC).isoformat()
+    checks = [
+        {"person_id": person, "kind": "antigen", "outcome": "positive", "sampled_at": now,
+         "reference": f"{person}-{now}"}
+        for person in person_ids
+    ]  # fmt: skip
+    await town.health_officer.import_all("/v1/checks", "checks", checks)
+
+
 async def _gather_vehicles(town: Town) -> None:
     now, case = datetime.now(UTC), town.case
     until = (now + timedelta(days=30)).isoformat()
-    plates = [f"京A{number:05d}" for number in range(case.assumed.vehicles)]
+    plates = [f"{case.assumed.plate_prefix}{number:05d}" for number in range(case.assumed.vehicles)]
     vehicles = [
-        {"plate": plate, "kind": "van", "capacity_g": case.assumed.vehicle_capacity_g,
+        {"plate": plate, "kind": case.assumed.vehicle_kind, "capacity_g": case.assumed.vehicle_capacity_g,
          "capacity_pieces": case.assumed.vehicle_capacity_pieces, "base": case.assumed.centre.model_dump(),
          "shift_starts_at": (now - timedelta(hours=1)).isoformat(),
          "shift_ends_at": until}
@@ -89,8 +100,8 @@ async def _gather_vehicles(town: Town) -> None:
     ]  # fmt: skip
     town.vehicles = taken(await town.commander.import_all("/v1/vehicles", "vehicles", vehicles), "vehicle_id")
     passes = [
-        {"number": f"110115{number:06d}", "plate": plate, "goods_class": "生活必需品",
-         "origin_code": "110115", "destination_code": "110115",
+        {"number": f"{case.district}{number:06d}", "plate": plate, "goods_class": "生活必需品",
+         "origin_code": case.district, "destination_code": case.district,
          "valid_from": (now - timedelta(hours=1)).isoformat(), "valid_to": until,
          "crew": [town.drivers[number % len(town.drivers)]]}
         for number, plate in enumerate(plates)

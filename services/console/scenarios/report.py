@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from services.console.scenarios import deliveries
 from services.console.scenarios.case import Item
 from services.console.scenarios.orders import Day
 from services.console.scenarios.town import Town
@@ -25,14 +24,16 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
     ordered = await town.commander.get(f"{incident}/report")
     supplied = await town.commander.get(f"{incident}/supply")
     carried = await town.commander.get(f"{incident}/deliveries")
-    packed = Counter(load["outlet_id"] for load in await deliveries.list_loads(town, zone))
+    asked = Counter(
+        outlet_id for order in day.decided for outlet_id in {line["outlet_id"] for line in order["given"]}
+    )
     return {
         "scenario": town.case.name,
         "bus": bus,
         "seconds_to_assign": zone["seconds_to_assign"],
         "seconds_to_open": zone["seconds_to_open"],
         "outlets_by_kind": supplied["outlets_by_kind"],
-        "largest_shop_orders": max(packed.values(), default=0),
+        "largest_shop_orders": max(asked.values(), default=0),
         "households": ordered["households"],
         **_of_orders(ordered, day),
         **_of_goods(carried),
@@ -40,6 +41,7 @@ async def gather(town: Town, zone: Item, day: Day, *, bus: str, failure: str | N
         "suspended": carried["suspended"],
         "reassigned": carried["reassigned"],
         "rescued": carried["rescued"],
+        "rescues_open": carried["rescues_open"],
         "unreached_households": len(ordered["unreached_household_ids"]),
         "undelivered": ordered["undelivered"],
         "failure": failure,
@@ -55,6 +57,7 @@ def _of_orders(ordered: Item, day: Day) -> Report:
             "refused": states["refused"],
             "cancelled": states["cancelled"],
             "delivered": states["fulfilled"],
+            "lost": states["lost"],
         },
         "group_orders": ordered["group_orders"],
         "refusals": ordered["refusals"],
@@ -66,6 +69,9 @@ def _of_goods(carried: Item) -> Report:
     return {
         "load_units": carried["load_units"],
         "portions": carried["portions"],
+        "portions_at_door": carried["delivered"],
+        "portions_emptied": carried["emptied"],
+        "bulk": carried["bulk"],
         "trips": carried["trips"],
         "tonnes": round(carried["grams"] / GRAMS_A_TONNE, 3),
         "kilometres": round(carried["metres"] / METRES_A_KILOMETRE, 1),
@@ -81,6 +87,13 @@ def find_failures(report: Report) -> list[str]:
         failures.append(f"{len(report['undelivered'])} accepted orders did not reach their door")
     if report["orders"]["delivered"] != report["orders"]["confirmed"]:
         failures.append("confirmed and delivered differ")
+    if report["portions"] != report["portions_at_door"] + report["portions_emptied"]:
+        failures.append("a portion is unaccounted for")
+    bulk = report["bulk"]
+    if bulk["in_g"] != bulk["portions_g"] + bulk["loss_g"]:
+        failures.append(f"what was carried in bulk is not what was shared out and lost: {bulk}")
+    if report["rescues_open"]:
+        failures.append(f"{report['rescues_open']} rescues were not worked off")
     if report["unreached_households"]:
         failures.append(f"{report['unreached_households']} sealed households were neither served nor asked")
     if not report["orders"]["delivered"]:

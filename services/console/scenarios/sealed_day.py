@@ -1,62 +1,81 @@
-"""A sealed day, from the ledger to every door: villages sealed, orders taken, carried, counted."""
+"""A sealed day's carrying: bags packed by the shops, a driver replaced before he loads, three legs."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from services.console.scenarios import deliveries, goods, orders, people, report, town, zone
-from services.console.scenarios.case import Case, Item
-from services.console.scenarios.orders import Day
-from services.console.scenarios.report import Report
-from services.console.scenarios.town import SetUpFailed, Town
-from services.console.scenarios.voices import Refused, Voices
-from services.console.scenarios.zone import NotInTime
-
-Tell = Callable[[str], None]
+from services.console.scenarios import hand_overs, people, waves
+from services.console.scenarios.case import Item
+from services.console.scenarios.hand_overs import Labels, Passing
+from services.console.scenarios.town import Tell, Town, each
+from services.contracts.access import Role
+from services.contracts.dispatch import Leg
 
 
-async def play(case: Case, voices: Voices, tell: Tell, *, bus: str) -> Report:
-    """Play a case and return its situation report, also when the day went wrong: then it says how."""
-    place = await _set_up(case, voices, tell)
-    cut_off = datetime.now(UTC) + timedelta(seconds=case.assumed.cut_off_seconds)
-    opened = await zone.open_zone(place, [zone.slot_at(cut_off)])
-    tell(f"{', '.join(case.facts.sealed)} sealed: outlets assigned after {opened['seconds_to_assign']:.1f} s,"
-         f" channels open after {opened['seconds_to_open']:.1f} s (the field's best: 900 s)")  # fmt: skip
-    day = await orders.take_orders(place, opened)
-    tell(f"{len(day.order_ids)} orders accepted, {day.refused} refused at once {dict(day.refusals) or ''}"
-         f" {len(day.group_ids)} groups, {len(day.idle)} households want nothing")  # fmt: skip
-    failure = None
-    try:
-        await _carry(place, opened, day, tell)
-    except (NotInTime, SetUpFailed, Refused) as went_wrong:
-        failure = str(went_wrong)
-        tell(failure)
-    return await report.gather(place, opened, day, bus=bus, failure=failure)
-
-
-async def _set_up(case: Case, voices: Voices, tell: Tell) -> Town:
-    place = await town.found(case, voices)
-    tell(f"{len(case.facts.villages)} villages, {len(place.households)} households registered;"
-         f" {case.facts.shops} shops in the ledger, {len(place.outlets)} qualified")  # fmt: skip
-    await goods.list_goods(place)
-    tell(f"{len(place.products)} products on sale; {place.price_refusals} prices above their cap refused")
-    await people.gather_people(place)
-    tell(f"{case.facts.whitelisted} people on the whitelist, {len(place.vehicles)} vehicles with passes")
-    return place
-
-
-async def _carry(place: Town, opened: Item, day: Day, tell: Tell) -> None:
-    await zone.wait_until_closed(place, opened["zone_id"])
-    decided = await orders.wait_until_decided(place, day.order_ids)
-    refused = [order for order in decided if order["status"] == "refused"]
-    confirmed = len(decided) - len(refused)
-    tell(f"cut-off: {confirmed} orders confirmed, {len(refused)} refused with their reasons")
-    await orders.ask_refused(place, refused)
-
-    trips = await deliveries.plan_wave(place, opened)
+async def carry(town: Town, zone: Item, households: Mapping[str, str], tell: Tell) -> None:
+    """Bring every confirmed order to its door; `households` says whose each order is."""
+    trips = await waves.plan_wave(town, zone)
     tell(f"{len(trips)} trips planned and committed")
-    await deliveries.suspend_drivers(place, opened)
-    tell(f"{place.case.assumed.suspended_drivers} driver tested positive: the work went to others")
-    households = {order["order_id"]: order["household_id"] for order in decided}
-    handed = await deliveries.carry(place, opened, households)
+    await _suspend_drivers(town, zone)
+    tell(f"{town.case.assumed.suspended_drivers} driver tested positive: the work went to others")
+    handed = await _hand_over(town, zone, households)
     tell(f"{handed} hand-overs recorded over three legs")
-    await deliveries.wait_until_fulfilled(place, opened)
+    await waves.wait_until_fulfilled(town, zone)
+
+
+async def _suspend_drivers(town: Town, zone: Item) -> None:
+    """Let the drivers of the first trips test positive; return when all of their work is somebody else's."""
+    before = await waves.list_trips(town, zone)
+    drivers = list(dict.fromkeys(trip["driver_id"] for trip in before))[: town.case.assumed.suspended_drivers]
+    await people.record_positive(town, drivers)
+    wanted = {load_id for trip in before for load_id in waves.loads_of(trip)}
+
+    async def taken_over() -> bool:
+        trips = await waves.list_trips(town, zone)
+        carried = {load_id for trip in trips for load_id in waves.loads_of(trip)}
+        return wanted <= carried and not any(trip["driver_id"] in drivers for trip in trips)
+
+    await waves.until(taken_over, "the suspended drivers' work to go to others", waves.SETTLES_WITHIN)
+
+
+async def _hand_over(town: Town, zone: Item, households: Mapping[str, str]) -> int:
+    """Hand every unit over: outlet to driver, driver to steward, steward to door; return how many were."""
+    loads = {load["load_id"]: load for load in await waves.list_loads(town, zone)}
+    labels = await hand_overs.read_labels(
+        (town.outlet(load["outlet_id"]), unit) for load in loads.values() for unit in load["units"]
+    )
+    trips = await waves.list_trips(town, zone)
+
+    async def carry_trip(trip: Item) -> int:
+        on_trip = [loads[load_id] for load_id in waves.loads_of(trip)]
+        return await _carry_trip(town, trip["driver_id"], on_trip, labels, households)
+
+    return sum(await each(trips, carry_trip))
+
+
+async def _carry_trip(
+    town: Town, driver_id: str, loads: Sequence[Item], labels: Labels, households: Mapping[str, str]
+) -> int:
+    of_steward: defaultdict[str, list[Item]] = defaultdict(list)
+    for load in loads:
+        of_steward[town.steward_of(load["building_id"])].append(load)
+
+    def log(leg: Leg, load: Item, giver: str, taker: str) -> list[Item]:
+        return hand_overs.note_all(load["units"], Passing(leg, giver, taker), labels)
+
+    async def at_door(load: Item, steward: str, *, is_answered: bool) -> list[Item]:
+        passing = Passing(Leg.DOOR, steward, households[load["order_id"]])
+        portion = load if is_answered else None
+        return await hand_overs.note_door(town, load["units"], passing, labels, portion=portion)
+
+    pick_up = [item for load in loads for item in log(Leg.PICK_UP, load, load["outlet_id"], driver_id)]
+    handed = await hand_overs.send(town.voices.of(Role.DRIVER, subject=driver_id), pick_up)
+    for steward, theirs in of_steward.items():
+        voice = town.voices.of(Role.STEWARD, subject=steward)
+        gate = [item for load in theirs for item in log(Leg.GATE, load, driver_id, steward)]
+        # At every second door somebody answers and tells the PIN; before the others the bag is photographed.
+        doors = [
+            await at_door(load, steward, is_answered=number % 2 == 1) for number, load in enumerate(theirs)
+        ]
+        handed += await hand_overs.send(voice, gate)
+        handed += await hand_overs.send(voice, [item for door in doors for item in door])
+    return handed

@@ -12,6 +12,8 @@ from services.contracts.access import Role
 T = TypeVar("T")
 R = TypeVar("R")
 
+Tell = Callable[[str], None]
+
 PLEDGE = "保供稳价承诺书-1"
 
 
@@ -50,6 +52,14 @@ class Town:
             for number in range(1, count + 1)
             if number % self.case.assumed.stewards_a_village == steward
         ]
+
+    def steward_of(self, building_id: str) -> str:
+        """Return who has the duty at a building."""
+        for village, people in self.stewards.items():
+            for number, person in enumerate(people):
+                if building_id in self.buildings_of(number, village):
+                    return person
+        raise LookupError(f"building {building_id} has no steward")
 
     def outlet(self, outlet_id: str) -> Voice:
         """Return the voice of an outlet."""
@@ -133,7 +143,7 @@ async def _keep_ledger(town: Town) -> None:
         return shop
 
     qualified = [shop for shop in await each(listed, sign_and_qualify) if shop is not None]
-    if len(qualified) != town.case.facts.qualified:
-        raise SetUpFailed(f"{len(qualified)} shops qualify, and the case has {town.case.facts.qualified}")
+    if len(qualified) != town.case.scale.qualified:
+        raise SetUpFailed(f"{len(qualified)} shops qualify, and the case has {town.case.scale.qualified}")
     town.outlets = {shop["outlet_id"]: shop for shop in qualified}
     await town.commander.post("/v1/emergency-outlets")

@@ -18,13 +18,13 @@ class NotInTime(Exception):
     """Something that the clock of the play waits for did not come; the message says what is still awaited."""
 
 
-def slot_at(cut_off_at: datetime) -> Item:
-    """Return a slot of an hour (the village lists were delivered from 8 to 9), soon after its cut-off."""
+def slot_at(cut_off_at: datetime, *, minutes: int = 60) -> Item:
+    """Return a slot, usually of an hour (the village lists came from 8 to 9), soon after its cut-off."""
     starts_at = cut_off_at + timedelta(minutes=30)
     return {
         "cut_off_at": cut_off_at.isoformat(),
         "starts_at": starts_at.isoformat(),
-        "ends_at": (starts_at + timedelta(hours=1)).isoformat(),
+        "ends_at": (starts_at + timedelta(minutes=minutes)).isoformat(),
     }
 
 
@@ -36,7 +36,7 @@ async def open_zone(town: Town, slots: list[Item]) -> Item:
     taken(answers, "duty_id")
     made = await town.commander.post("/v1/zones", {
         "title": f"{town.case.title}封控区",
-        "zone_class": "sealed",
+        "zone_class": town.case.assumed.zone_class.value,
         "community_ids": [town.areas[village.code] for village in town.case.sealed],
         "slots": slots,
         "quota": town.case.assumed.quota.model_dump(),
