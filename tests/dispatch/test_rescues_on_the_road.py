@@ -274,3 +274,23 @@ async def test_what_no_plan_could_bring_is_planned_again_when_somebody_can(
     assert await carried.follow(minutes=2) == 2
     assert (await carried.plan())["status"] == "planned"
     assert await carried.follow(minutes=4) == 0
+
+
+async def test_a_plan_that_waits_long_for_a_driver_is_made_anew(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, drivers=1)
+    await carried.suspend(carried.driver)
+    assert await solving.solve_next(service_sessions, solve_here)
+    async with service_sessions.begin() as session:
+        assert await plans.commit_automatic(session, NOW) == 1
+    assert await carried.follow(minutes=4) == 0
+
+    assert await carried.follow(minutes=6) == 2
+
+    found = await rows(
+        service_sessions, "SELECT status, failure FROM plans WHERE is_automatic ORDER BY plan_id"
+    )
+    assert [tuple(row) for row in found] == [("failed", "dispatch.plan_outdated"), ("requested", None)]
+    await tell(service_sessions, make_cleared(new_id()))
+    assert (await carried.plan())["status"] == "planned"

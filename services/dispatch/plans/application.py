@@ -156,9 +156,14 @@ async def plan_anew(
     now: datetime,
     seconds: float = USUAL_SECONDS,
 ) -> None:
-    """Ask for plans of loads, one for each incident, that are committed by themselves."""
+    """Ask for plans of loads, one for each incident, that are committed by themselves.
+
+    What was to be committed of the same loads is superseded.
+    """
+    wanted = set(load_ids)
+    await queries.supersede(session, wanted, commitment.OUTDATED)
     by_incident: dict[UUID, list[Row[Any]]] = {}
-    for load in await queries.find_slots_of(session, load_ids):
+    for load in await queries.find_slots_of(session, wanted):
         by_incident.setdefault(load.incident_id, []).append(load)
     for incident_id, loads in by_incident.items():
         await _ask(

@@ -49,6 +49,15 @@ CLAIM_AUTOMATIC = text("""
 """)
 COMMITTED = text("UPDATE plans SET status = 'committed', committed_at = :now WHERE plan_id = :plan_id")
 FAILED = text("UPDATE plans SET status = 'failed', failure = :failure WHERE plan_id = :plan_id")
+# One that is just being committed is let be: it takes the loads, and what is asked for anew finds none.
+SUPERSEDE = text("""
+    UPDATE plans SET status = 'failed', failure = :failure
+    WHERE plan_id IN (
+        SELECT plan_id FROM plans
+        WHERE status = 'ready' AND is_automatic AND load_ids && CAST(:load_ids AS uuid[])
+        FOR UPDATE SKIP LOCKED
+    )
+""")
 # The pool: neither touched nor withdrawn, and on no trip. It goes to the work site of its community, if any.
 # What waits on the road to be rescued: as much as is there, from where it stands, in a window of its own.
 LIST_POOL = text("""
@@ -167,6 +176,11 @@ async def mark_committed(session: AsyncSession, plan_id: UUID, now: datetime) ->
 async def mark_failed(session: AsyncSession, plan_id: UUID, failure: str) -> None:
     """Write why a plan comes to nothing."""
     await session.execute(FAILED, {"plan_id": plan_id, "failure": failure})
+
+
+async def supersede(session: AsyncSession, load_ids: Iterable[UUID], failure: str) -> None:
+    """Let plans that wait to be committed by themselves come to nothing where others are asked for."""
+    await session.execute(SUPERSEDE, {"load_ids": sorted(set(load_ids)), "failure": failure})
 
 
 async def list_pool(

@@ -28,6 +28,7 @@ SETTLED = Counter("rescues_settled_total", "Rescues of which nothing waits any m
 LOOKED_BACK: Final = timedelta(minutes=10)
 DUTIES_AT_ONCE: Final = 200
 PLANNED_EVERY: Final = 60.0
+PATIENCE: Final = 300.0
 
 
 async def take_work_from(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> None:
@@ -121,7 +122,7 @@ async def follow(session: AsyncSession, now: datetime) -> int:
     policy = await queries.get_policy(session, now)
     late = await queries.find_late(session, now, minutes=policy.take_over_minutes)
     escalated = await escalation.escalate(session, late, now, is_late=True)
-    waiting = await queries.list_unplanned(session, now, every=PLANNED_EVERY)
+    waiting = await queries.list_unplanned(session, now, every=PLANNED_EVERY, patience=PATIENCE)
     if waiting:
         loads = {row.load_id for row in waiting}
         await plans_application.plan_anew(session, loads, cause="rescue", now=now)

@@ -45,7 +45,8 @@ TAKE_OFF = text("""
     WHERE trip_loads.trip_id = stranded.trip_id AND trip_loads.load_id = stranded.load_id
 """)
 NOTE_PLANNED = text("UPDATE rescues SET planned_at = :now WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))")
-# What waits on the road, is on no trip, and for which no plan is under way or waits for a driver.
+# What waits on the road, is on no trip, and for which no plan is under way. One that has waited long for a
+# driver is no way: since it was made, another vehicle may have come that somebody can drive.
 LIST_UNPLANNED = text("""
     SELECT rescue_id, load_id FROM rescues JOIN rescue_units USING (rescue_id) JOIN loads USING (load_id)
     WHERE rescues.settled_at IS NULL AND rescue_units.settled_at IS NULL AND rescues.community_id IS NULL
@@ -53,8 +54,9 @@ LIST_UNPLANNED = text("""
       AND (planned_at IS NULL OR planned_at < CAST(:now AS timestamptz) - :every * interval '1 second')
       AND NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.load_id = loads.load_id AND is_held)
       AND NOT EXISTS (
-          SELECT FROM plans WHERE is_automatic AND status IN ('requested', 'solving', 'ready')
-            AND loads.load_id = ANY(load_ids)
+          SELECT FROM plans WHERE is_automatic AND loads.load_id = ANY(load_ids)
+            AND (status IN ('requested', 'solving') OR status = 'ready'
+                 AND solved_at > CAST(:now AS timestamptz) - :patience * interval '1 second')
       )
 """)
 # The rows of rescues before those of their units, in key order. A weaker lock than FOR UPDATE: a hand-over
@@ -165,9 +167,15 @@ async def note_planned(session: AsyncSession, rescue_ids: Iterable[UUID], now: d
     await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now})
 
 
-async def list_unplanned(session: AsyncSession, now: datetime, *, every: float) -> list[Row[Any]]:
-    """Return what waits on the road without a trip or a plan, and was not asked for in so many seconds."""
-    return list(await session.execute(LIST_UNPLANNED, {"now": now, "every": every}))
+async def list_unplanned(
+    session: AsyncSession, now: datetime, *, every: float, patience: float
+) -> list[Row[Any]]:
+    """Return what waits on the road without a trip or a plan, and was not asked for in so many seconds.
+
+    A plan that was ready before `patience` seconds and has no driver is none.
+    """
+    given = {"now": now, "every": every, "patience": patience}
+    return list(await session.execute(LIST_UNPLANNED, given))
 
 
 async def lock_of_loads(session: AsyncSession, load_ids: Iterable[UUID] | None) -> list[UUID]:
