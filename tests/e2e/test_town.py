@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import httpx
 import psutil
 import pytest
@@ -19,7 +20,8 @@ from services.console.machine.databases import SERVICES
 from services.console.machine.running import Plan, Running
 from services.console.parts.ports import free_port
 from services.console.scenarios import case as cases
-from services.console.scenarios import report, sealed_day
+from services.console.scenarios import play as plays
+from services.console.scenarios import report
 from services.console.scenarios.voices import Voices, open_client
 
 
@@ -40,9 +42,40 @@ def small_case() -> cases.Case:
     return case.model_copy(update={"assumed": assumed})
 
 
-async def play(up: Running, bus: str) -> report.Report:
+def small_market() -> cases.Case:
+    """Four communities at two work sites, forty households, seven vegetables: 300 kg in bulk."""
+    case = cases.load("chendai")
+    market = case.facts.market.model_copy(update={"work_sites": 2, "jin": 600})
+    facts = case.facts.model_copy(update={"villages": case.facts.villages[:4], "market": market})
+    assumed = case.assumed.model_copy(
+        update={
+            "households_a_building": 5, "group_minimum": 2, "cut_off_seconds": 25, "drivers": 4,
+            "vehicles": 3, "losses": cases.Losses(every_loads=2, spoiled_g=1700),
+        }
+    )  # fmt: skip
+    return case.model_copy(update={"facts": facts, "assumed": assumed})
+
+
+async def play(up: Running, case: cases.Case, bus: str) -> report.Report:
+    """Play a case; in the middle of a market's splits every worker is killed, and started again."""
+
+    def kill_workers() -> None:
+        for child in up.children:
+            if "worker" in child.name:
+                child.process.kill()
+
+    async def keep_reviving() -> None:
+        while True:
+            up.revive()
+            await asyncio.sleep(0.2)
+
     async with open_client(up.gateway) as client:
-        return await sealed_day.play(small_case(), Voices(client, up.folder.keys), print, bus=bus)
+        watch = asyncio.create_task(keep_reviving())
+        try:
+            voices = Voices(client, up.folder.keys)
+            return await plays.play(case, voices, print, bus=bus, in_mid_split=kill_workers)
+        finally:
+            watch.cancel()
 
 
 @pytest.fixture
@@ -53,23 +86,43 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
+async def show(url: str, setting: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        return str(await connection.fetchval(f"SHOW {setting}"))
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize("bus", ["postgres", "kafka"])
-def test_a_sealed_day_ends_at_every_door(bus: str, request: pytest.FixtureRequest, folder: Path) -> None:
+def test_a_sealed_day_and_a_market_run_end_at_every_door(
+    bus: str, request: pytest.FixtureRequest, folder: Path
+) -> None:
     bootstrap = request.getfixturevalue("kafka") if bus == "kafka" else None
     plan = Plan(path=folder / "town", port=free_port(), bus=bus, kafka_bootstrap=bootstrap)
     with running.running(plan, print) as up:
-        made = asyncio.run(play(up, bus))
+        assert asyncio.run(show(up.cluster.url, "fsync")) == "on"
+        day = asyncio.run(play(up, small_case(), bus))
+        market = asyncio.run(play(up, small_market(), bus))
 
-    assert report.find_failures(made) == []
-    assert made["bus"] == bus
-    assert made["households"] == 40
-    assert made["orders"]["placed"] == made["orders"]["confirmed"] + made["orders"]["refused"] > 30
-    assert made["group_orders"] == 2
-    assert made["price_refusals"] == 1
-    assert made["suspended"] == 1
-    assert made["breaches"] == 0
-    legs = made["handovers"]
-    assert legs["leg1"] == legs["leg2"] == legs["leg3"] == made["load_units"]
+    assert report.find_failures(day) == []
+    assert day["bus"] == bus
+    assert day["households"] == 40
+    assert day["orders"]["placed"] == day["orders"]["confirmed"] + day["orders"]["refused"] > 30
+    assert day["group_orders"] == 2
+    assert day["price_refusals"] == 1
+    assert (day["suspended"], day["rescued"], day["breaches"]) == (1, 0, 0)
+    legs = day["handovers"]
+    assert legs["leg1"] == legs["leg2"] == legs["leg3"] == day["load_units"]
+
+    assert report.find_failures(market) == []
+    assert (market["households"], market["orders"]["confirmed"], market["orders"]["lost"]) == (40, 40, 0)
+    assert market["tonnes"] == 0.3
+    # Two of four loads lost 1,700 g, which is four units of 500 g: so much is missing at the doors.
+    bulk = market["bulk"]
+    assert (bulk["in_g"], bulk["portions_g"], bulk["loss_g"]) == (300_000, 296_000, 4_000)
+    assert (market["suspended"], market["breaches"]) == (1, 0)
+    assert market["rescued"] >= 1
 
 
 def start(folder: Path, port: int) -> subprocess.Popen[str]:

@@ -26,10 +26,11 @@ class UnitLineView(BaseModel):
 
 
 class LoadUnitView(BaseModel):
-    """A bag, crate, sack or tote: what is in it and what it weighs."""
+    """A bag, crate, sack or tote: what is in it, what it weighs, and of which portion a bag is."""
 
     load_unit_id: UUID
     load_id: UUID
+    portion_id: UUID | None
     number: int
     kind: UnitKind
     grams: int
