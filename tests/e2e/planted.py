@@ -86,6 +86,7 @@ async def _plant(urls: Mapping[str, str], folder: Path, book: Book) -> dict[str,
         await _order(planting)
         await _ask_at_doors(planting)
         await _deliver(planting)
+        await _relieve(planting)
         await _end_another(world)
         return planting.identities()
 
@@ -281,6 +282,32 @@ async def _deliver(planting: Planting) -> None:
     breaches = await world.rows("dispatch", "SELECT breach_id FROM breaches ORDER BY breach_id")
     path = f"/v1/breaches/{breaches[0].breach_id}/closure"
     await world.send("dispatch", path, {"reason": "the neighbour helped"}, planting.commander())
+    await world.settle()
+
+
+async def _relieve(planting: Planting) -> None:
+    """The steward's turn ends with goods at the gate: a deputy is named. A vehicle breaks down."""
+    world, whitelist = planting.world, planting.world.clients["whitelist"]
+    (deputy,) = await add_people(whitelist, make_person("deputy"))
+    await add_checks(whitelist, make_check(deputy))
+    signed = {"text_version": "2022-11", "signed_at": _at(hours=-1)}
+    await world.send("whitelist", f"/v1/people/{deputy}/commitment", signed, OFFICER)
+    (duty,) = await world.rows("whitelist", "SELECT * FROM duties")
+    turn = {
+        "person_id": str(duty.person_id), "role": duty.role, "community_id": str(duty.community_id),
+        "building_ids": [str(each) for each in duty.building_ids], "starts_at": duty.starts_at.isoformat(),
+        "ends_at": duty.ends_at.isoformat(),
+    }  # fmt: skip
+    turns = [{**turn, "person_id": deputy}, {**turn, "ends_at": _at()}]
+    await world.send("whitelist", "/v1/duties", {"duties": turns}, headers("commander"))
+    await world.settle()
+    lapsed = "SELECT rescue_id FROM rescues WHERE cause = 'duty_lapsed'"
+    path = f"/v1/rescues/{await world.value('dispatch', lapsed)}/assignment"
+    await world.send("dispatch", path, {"person_id": deputy}, planting.commander())
+    await world.send("whitelist", "/v1/duties", {"duties": [turn]}, headers("commander"))
+    vehicle_id = await world.value("dispatch", "SELECT vehicle_id FROM vehicles ORDER BY plate DESC LIMIT 1")
+    path = f"/v1/vehicles/{vehicle_id}/loss"
+    await world.send("dispatch", path, {"reason": "the gear box"}, planting.commander())
     await world.settle()
 
 
