@@ -23,8 +23,8 @@ PLACES = {
                   zones/7/menu zones/7/assignments""",
     "orders": """areas buildings households incidents zones zones/7 zones/7/slots zones/7/menus orders
                  orders/7/events group-orders""",
-    "dispatch": """vehicles passes crew loads load-units plans trips trips/7/events hand-overs portions
-                   breaches rescues""",
+    "dispatch": """vehicles passes crew loads load-units labels.html plans trips trips/7/events hand-overs
+                   portions breaches rescues""",
     "whitelist": "people people.csv checks policies duties",
 }
 

@@ -260,6 +260,7 @@ async def _deliver(planting: Planting) -> None:
     plan_id = (await world.send("dispatch", "/v1/plans", body, planting.commander()))["plan_id"]
     await world.settle()
     await world.send("dispatch", f"/v1/plans/{plan_id}/commitment", {}, planting.commander())
+    await _print_labels(planting)
     trips = (await world.get("dispatch", f"/v1/plans/{plan_id}", planting.commander()))["trips"]
     for trip in trips:
         other = next(each for each in planting.drivers if each != trip["driver_id"])
@@ -309,6 +310,14 @@ async def _relieve(planting: Planting) -> None:
     path = f"/v1/vehicles/{vehicle_id}/loss"
     await world.send("dispatch", path, {"reason": "the gear box"}, planting.commander())
     await world.settle()
+
+
+async def _print_labels(planting: Planting) -> None:
+    (packed, *_) = await planting.world.rows("dispatch", "SELECT DISTINCT slot_id, outlet_id FROM loads")
+    path = f"/v1/labels.html?slot_id={packed.slot_id}&outlet_id={packed.outlet_id}"
+    head = headers("outlet", outlet_id=packed.outlet_id)
+    answer = await planting.world.clients["dispatch"].get(path, headers=head)
+    assert answer.status_code == 200, answer.text
 
 
 async def _hand_over(

@@ -19,7 +19,7 @@ class _Read(BaseModel):
 class Route(_Read):
     """A path and all below it, the service that answers there, and how long it may take."""
 
-    path: Annotated[str, Field(pattern=r"^(/(\{id\}|[a-z0-9-]+))+(\.csv)?$")]
+    path: Annotated[str, Field(pattern=r"^(/(\{id\}|[a-z0-9-]+))+(\.(csv|html))?$")]
     service: Literal["catalog", "orders", "dispatch", "whitelist"]
     timeout: str
 

@@ -36,19 +36,29 @@ class Paging(BaseModel):
         more = len(rows) > self.limit
         return Page[T](
             items=[view(row) for row in shown],
-            cursor=urlsafe_b64encode(row_id(shown[-1]).bytes).decode() if more else None,
+            cursor=cursor_after(row_id(shown[-1])) if more else None,
         )
 
 
-async def _read_paging(
-    limit: Annotated[int, Query(ge=1, le=LARGEST)] = 50,
+def cursor_after(row_id: UUID) -> str:
+    """Return the cursor that stands for what follows a row."""
+    return urlsafe_b64encode(row_id.bytes).decode()
+
+
+async def _read_cursor(
     cursor: Annotated[str | None, Query(description="From the page before")] = None,
-) -> Paging:
+) -> UUID | None:
     try:
-        after = UUID(bytes=urlsafe_b64decode(cursor)) if cursor else None
+        return UUID(bytes=urlsafe_b64decode(cursor)) if cursor else None
     except ValueError as error:
         fault = Fault("/query/cursor", "kit.cursor_unreadable")
         raise Rejected("kit.cursor_unreadable", "The cursor is none of ours", faults=[fault]) from error
+
+
+AfterAsked = Annotated[UUID | None, Depends(_read_cursor)]
+
+
+async def _read_paging(after: AfterAsked, limit: Annotated[int, Query(ge=1, le=LARGEST)] = 50) -> Paging:
     return Paging(limit=limit, after=after)
 
 
