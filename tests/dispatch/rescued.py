@@ -1,6 +1,7 @@
 """A town whose goods are on the road or at the gate, and what becomes of them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,12 +17,16 @@ from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from services.kit.vault import Master
-from tests.dispatch.builders import HOUR, NOW, make_cleared, make_duty, make_suspended, rows, tell
+from tests.dispatch.builders import make_cleared, make_duty, make_suspended, rows, tell
 from tests.dispatch.towns import Town, make_town, solve_here
 from tests.serving import headers
 
-MINUTE = HOUR / 60
 ROADSIDE = {"lat": 39.645, "lon": 116.29}
+
+
+def minutes_from_now(minutes: float) -> datetime:
+    """A rescue is opened by the clock: what is part of it cannot be told by a moment kept from the start."""
+    return datetime.now(UTC) + timedelta(minutes=minutes)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Carried:
                 "leg": leg,
                 "giver_id": str(giver or unit.outlet_id),
                 "taker_id": str(taker or unit.household_id),
-                "occurred_at": (NOW + minutes * MINUTE).isoformat(),
+                "occurred_at": minutes_from_now(minutes).isoformat(),
                 "proof": {"kind": "qr", "value": self.marks.label_of(unit.load_unit_id), **picture},
                 **given,
             }
@@ -89,7 +94,7 @@ class Carried:
         return items
 
     async def suspend(self, person: UUID, role: Role = Role.DRIVER, *, minutes: float = -3) -> None:
-        await tell(self.sessions, make_suspended(person, role), sequence=2, at=NOW + minutes * MINUTE)
+        await tell(self.sessions, make_suspended(person, role), sequence=2, at=minutes_from_now(minutes))
 
     async def rescues(self, **asked: Any) -> list[dict[str, Any]]:
         answer = await self.town.client.get("/v1/rescues", params=asked, headers=self.town.commander())
@@ -123,7 +128,7 @@ class Carried:
 
     async def follow(self, minutes: float = 0) -> int:
         async with self.sessions.begin() as session:
-            return await rescues.follow(session, await database.now(session) + minutes * MINUTE)
+            return await rescues.follow(session, await database.now(session) + timedelta(minutes=minutes))
 
     async def lose(self, vehicle_id: str, key: str | None = None) -> httpx.Response:
         return await self.town.client.post(

@@ -11,6 +11,7 @@ from services.kit.ids import new_id
 from tests import serving
 from tests.dispatch.builders import HOUR, NOW, make_cleared, make_duty, make_suspended, rows, tell
 from tests.dispatch.relays import Relay, make_relay
+from tests.dispatch.rescued import minutes_from_now
 
 
 @pytest.fixture
@@ -211,7 +212,8 @@ async def test_goods_that_left_by_a_drivers_word_alone_are_rescued_until_a_scan_
     assert (rescue["holder_id"], rescue["pieces"]) == (str(relay.driver), 2)
     assert await follow(relay) == 0
 
-    taken = (relay.note(1, unit, giver_id=relay.driver, taker_id=other, minutes=0) for unit in (0, 1))
+    at = minutes_from_now(0).isoformat()
+    taken = [relay.note(1, unit, giver_id=relay.driver, taker_id=other, occurred_at=at) for unit in (0, 1)]
     items = await relay.record(*taken)
 
     assert [item["is_breach"] for item in items] == [False, False]

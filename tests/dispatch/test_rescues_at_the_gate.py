@@ -1,5 +1,6 @@
 """What a steward has who may not go on: taken over by another on duty, before the split and after it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,7 @@ from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests.dispatch.builders import GATE, HOUR, NOW, make_cleared, make_duty, make_suspended, rows, tell
 from tests.dispatch.bulks import BulkRelay, make_bulk_relay
-
-MINUTE = HOUR / 60
+from tests.dispatch.rescued import minutes_from_now
 
 
 @pytest.fixture
@@ -29,7 +29,13 @@ async def relay(client: httpx.AsyncClient, service_sessions: Sessions, tmp_path:
 
 async def suspend(relay: BulkRelay) -> None:
     word = make_suspended(relay.steward, Role.STEWARD)
-    await tell(relay.sessions, word, sequence=2, at=NOW - 5 * MINUTE)
+    await tell(relay.sessions, word, sequence=2, at=minutes_from_now(-4))
+
+
+def take_over(relay: BulkRelay, units: Iterable[UUID], taker: UUID) -> list[dict[str, Any]]:
+    """Another steward takes units over now."""
+    at = minutes_from_now(0).isoformat()
+    return [relay.note(2, unit, giver_id=relay.steward, taker_id=taker, occurred_at=at) for unit in units]
 
 
 async def call_deputy(relay: BulkRelay) -> UUID:
@@ -80,9 +86,7 @@ async def test_crates_of_a_suspended_steward_are_taken_over_and_split_by_another
     (taker,) = (await rescue_of(relay))["takers"]
     assert taker == {"person_id": str(deputy), "vehicle_id": None, "trip_id": None}
 
-    items = await relay.record(
-        *(relay.note(2, crate, giver_id=relay.steward, taker_id=deputy, minutes=0) for crate in relay.crates)
-    )
+    items = await relay.record(*take_over(relay, relay.crates, deputy))
     assert {(item["outcome"], item["is_breach"]) for item in items} == {("recorded", False)}
     assert (await rescue_of(relay))["status"] == "settled"
     over = await assign(relay, rescue["rescue_id"], deputy)
@@ -121,9 +125,7 @@ async def test_bags_of_a_steward_who_is_suspended_after_the_split_are_taken_over
     held = await rows(relay.sessions, "SELECT load_unit_id FROM rescue_units")
     assert {row.load_unit_id for row in held} == set(bags)
 
-    taken = await relay.record(
-        *(relay.note(2, bag, giver_id=relay.steward, taker_id=deputy, minutes=0) for bag in relay.bags[1])
-    )
+    taken = await relay.record(*take_over(relay, relay.bags[1], deputy))
     assert {item["is_breach"] for item in taken} == {False}
     assert (await rescue_of(relay))["pieces"] == len(relay.bags[2])
     given = await relay.record(*relay.door_notes(2, giver_id=deputy, minutes=1))
@@ -134,7 +136,8 @@ async def test_bags_of_a_steward_who_is_suspended_after_the_split_are_taken_over
 async def test_a_door_served_by_who_is_suspended_is_a_breach_all_the_same(relay: BulkRelay) -> None:
     assert (await relay.split(relay.split_note())).status_code < 300
     await suspend(relay)
-    items = await relay.record(*relay.door_notes(0, minutes=0))
+    now = minutes_from_now(0).isoformat()
+    items = await relay.record(*relay.door_notes(0, occurred_at=now))
     assert {item["is_breach"] for item in items} == {True}
 
 
@@ -151,9 +154,7 @@ async def test_a_duty_that_is_over_leaves_its_goods_to_the_next(relay: BulkRelay
 
     rescue = await rescue_of(relay)
     assert (rescue["cause"], rescue["holder_id"]) == ("duty_lapsed", str(relay.steward))
-    items = await relay.record(
-        *(relay.note(2, crate, giver_id=relay.steward, taker_id=deputy, minutes=1) for crate in relay.crates)
-    )
+    items = await relay.record(*take_over(relay, relay.crates, deputy))
     assert {item["is_breach"] for item in items} == {False}
     assert (await rescue_of(relay))["status"] == "settled"
 

@@ -150,7 +150,8 @@ async def test_a_take_over_told_after_the_gate_is_still_part_of_the_rescue(carri
     await carried.hand_over(2, carried.other, carried.steward, minutes=1)
     assert (await carried.rescue())["status"] == "settled"
 
-    items = await carried.hand_over(1, carried.driver, carried.other, by=carried.town.driver(carried.other))
+    by = carried.town.driver(carried.other)
+    items = await carried.hand_over(1, carried.driver, carried.other, minutes=-1, by=by)
 
     assert {item["is_breach"] for item in items} == {False}
     assert await breaches(carried) == 0
