@@ -132,6 +132,7 @@ class Assumed(_Read):
     largest_pinned_because: str
     scarce: str
     overpriced: int
+    unit_name: str = "份"
     stock_units: int
     suspended_drivers: int
     losses: Losses | None = None

@@ -14,7 +14,7 @@ async def list_goods(town: Town) -> None:
     goods = town.case.assumed.goods
     products = [
         {"external_id": f"{town.case.name}-{good.name}", "name": good.name, "variety": good.name,
-         "unit_name": "份", "category": good.category}
+         "unit_name": town.case.assumed.unit_name, "category": good.category}
         for good in goods
     ]  # fmt: skip
     answers = await town.regulator.import_all("/v1/products", "products", products)
