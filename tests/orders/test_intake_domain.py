@@ -25,7 +25,7 @@ GRID = {
     C: (None, None, None, C, X, F, C, L),
     R: (R, R, None, R, None, None, R, None),
     X: (X, X, None, X, None, X, X, X),
-    F: (None, None, None, F, None, None, F, F),
+    F: (None, None, None, F, None, None, F, L),
     L: (None, None, None, L, None, L, L, L),
 }
 

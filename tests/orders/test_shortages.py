@@ -117,20 +117,30 @@ async def test_an_empty_portion_settles_its_order_beside_one_that_came(
     assert await taken(service_sessions, ground) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("doors", [0, 1, 2])
 async def test_an_order_of_which_nothing_is_left_is_lost_and_its_household_may_order_anew(
-    client, service_sessions
+    client, service_sessions, doors
 ) -> None:
+    """Whether its split was told alone, or after the doors of some of its portions, or of all."""
     ground, order_id, (cabbage, rice) = await confirmed(client, service_sessions, outlets=2, orders=1)
     assert await order_again(client, ground, quantity=1) == 422
     empty = [shortened(order_id, short(each, 0), is_empty=True) for each in (cabbage, rice)]
-    await deliver(service_sessions, *((portion, 1) for portion in empty))
-    await deliver(service_sessions, *((portion, 2) for portion in empty))
+    at_doors = [delivered(order_id, portion.portion_id) for portion in empty[:doors]]
+    before = [("order_fulfilled", 3)] if doors == len(empty) else []
+    for _ in range(2):
+        await deliver(service_sessions, *((portion, 1) for portion in at_doors))
+        await deliver(service_sessions, *((portion, 2) for portion in empty))
 
     seen = await read_part(client, ground, order_id)
     assert (seen["status"], seen["refund_fen"], len(seen["shortages"])) == ("lost", 1800, 2)
-    assert (await told(service_sessions, order_id))[2:] == [("order_shortened", 3), ("order_shortened", 4)]
-    refunds = [said["refund_fen"] for said in (await words(service_sessions, order_id))[2:]]
+    short_after = 2 + len(before)
+    said = await told(service_sessions, order_id)
+    assert said[2:] == [*before, ("order_shortened", short_after + 1), ("order_shortened", short_after + 2)]
+    refunds = [each["refund_fen"] for each in (await words(service_sessions, order_id))[short_after:]]
     assert refunds == [900, 900]
+    counts = "SELECT concat_ws(' ', expected, delivered, lost) FROM fulfilments"
+    assert await value(service_sessions, counts) == "2 0 2"
+    assert await value(service_sessions, "SELECT count(*) FROM portions") == 0
     # Its place in the slot was used.
     assert await taken(service_sessions, ground) == (1, 0, 0)
     report = await client.get(f"/v1/incidents/{ground.incident_id}/report", headers=headers("commander"))
@@ -141,30 +151,32 @@ async def test_an_order_of_which_nothing_is_left_is_lost_and_its_household_may_o
     assert await order_again(client, ground, quantity=4) == 202
 
 
-async def test_what_is_lost_stays_lost_and_what_was_handed_over_was_not_lost(
+async def test_a_portion_found_empty_after_its_door_leaves_fulfilled_what_another_came_of(
     client, service_sessions
 ) -> None:
+    ground, order_id, (cabbage, _) = await confirmed(client, service_sessions, outlets=2)
+    doors = [delivered(order_id), delivered(order_id)]
+    empty = shortened(order_id, short(cabbage, 0), is_empty=True, portion_id=doors[0].portion_id)
+    for _ in range(2):
+        await deliver(service_sessions, *((door, 1) for door in doors), (empty, 2))
+    seen = await read_part(client, ground, order_id)
+    assert (seen["status"], seen["refund_fen"]) == ("fulfilled", 900)
+    assert (await told(service_sessions, order_id))[2:] == [("order_fulfilled", 3), ("order_shortened", 4)]
+    counts = "SELECT concat_ws(' ', expected, delivered, lost) FROM fulfilments"
+    assert await value(service_sessions, counts) == "2 1 1"
+    assert await taken(service_sessions, ground) == (1, 1, 2)
+
+
+async def test_what_is_lost_stays_lost(client, service_sessions) -> None:
     ground, lost, (cabbage,) = await confirmed(client, service_sessions)
     nothing = shortened(lost, short(cabbage, 0), is_empty=True)
     await deliver(service_sessions, (nothing, 1))
-    await deliver(
-        service_sessions, (delivered(lost, nothing.portion_id), 2), (HoldOverdue(reservation_id=lost), 1)
-    )
+    await deliver(service_sessions, (delivered(lost), 1), (HoldOverdue(reservation_id=lost), 1))
     seen = await read_part(client, ground, lost)
     late = await client.post(f"/v1/orders/{lost}/cancellation", headers=ground.resident(key="c"))
     assert (seen["status"], late.json()["code"]) == ("lost", "orders.not_cancellable")
     assert (await told(service_sessions, lost))[2:] == [("order_shortened", 3), ("order_confirmed", 4)]
-
-    there, handed, (rice,) = await confirmed(client, service_sessions)
-    brought = delivered(handed)
-    await deliver(service_sessions, (brought, 1))
-    late = shortened(handed, short(rice, 0), is_empty=True, portion_id=brought.portion_id)
-    await deliver(service_sessions, (late, 2))
-    seen = await read_part(client, there, handed)
-    assert (seen["status"], seen["refund_fen"]) == ("fulfilled", 900)
-    counts = "SELECT string_agg(delivered || ' ' || lost, ',' ORDER BY order_id) FROM fulfilments"
-    assert await value(service_sessions, counts) == "1 0,1 0"
-    assert await taken(service_sessions, there) == (1, 1, 0)
+    assert await taken(service_sessions, ground) == (1, 0, 0)
 
 
 async def test_a_portion_of_nobodys_order_or_of_one_without_goods_is_recorded_and_changes_nothing(

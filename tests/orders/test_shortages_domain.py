@@ -76,7 +76,7 @@ def test_an_order_of_which_all_is_lost_takes_no_quota_and_still_says_what_was_pr
     assert (again.status, again.sequence) == (OrderStatus.LOST, 9)
     assert isinstance(said, OrderConfirmed)
     assert said.lines == (cabbage,)
-    assert replace(lost, status=OrderStatus.FULFILLED).lost().status is OrderStatus.FULFILLED
+    assert replace(order, status=OrderStatus.FULFILLED).lost() == lost
 
 
 @supposing(

@@ -78,8 +78,8 @@ NEXT: Mapping[tuple[OrderStatus, Turn], OrderStatus] = {
     # The steward's word came after the resident's: the goods are at the door, the portion is recorded.
     (OrderStatus.CANCELLED, Turn.LAST_PORTION_SETTLED): OrderStatus.CANCELLED,
     (OrderStatus.CANCELLED, Turn.EVERYTHING_LOST): OrderStatus.CANCELLED,
-    # Told late, or by mistake, that nothing was left of what stands at the door: the door is right.
-    (OrderStatus.FULFILLED, Turn.EVERYTHING_LOST): OrderStatus.FULFILLED,
+    # The door was told before the split: of what is found empty nothing came, whatever was said of it before.
+    (OrderStatus.FULFILLED, Turn.EVERYTHING_LOST): OrderStatus.LOST,
     # Money and quota are given back and told: no word about the same goods takes them again.
     (OrderStatus.LOST, Turn.EVERYTHING_LOST): OrderStatus.LOST,
     (OrderStatus.LOST, Turn.LAST_PORTION_SETTLED): OrderStatus.LOST,

@@ -17,7 +17,7 @@ EXPECT = text("""
     ORDER BY order_id
     ON CONFLICT (order_id) DO UPDATE SET expected = excluded.expected
 """)
-# What is at its door was not lost, whoever said so before.
+# What is known to be empty came to no door.
 RECORD_DELIVERED = text("""
     WITH recorded AS (
         INSERT INTO portions (portion_id, order_id, delivered_at, recorded_at)
@@ -25,18 +25,16 @@ RECORD_DELIVERED = text("""
         FROM unnest(
             CAST(:portion_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:moments AS timestamptz[])
         ) AS row (portion_id, order_id, delivered_at)
-        ORDER BY portion_id ON CONFLICT DO NOTHING RETURNING portion_id, order_id
-    ), counted AS (
-        SELECT order_id, count(*) AS delivered, count(*) FILTER (WHERE is_empty) AS found
-        FROM recorded LEFT JOIN short_portions USING (portion_id, order_id) GROUP BY order_id
+        WHERE NOT EXISTS (SELECT FROM short_portions AS short
+                          WHERE short.portion_id = row.portion_id AND is_empty)
+        ORDER BY portion_id ON CONFLICT DO NOTHING RETURNING order_id
     )
     INSERT INTO fulfilments AS fulfilment (order_id, delivered)
-    SELECT order_id, delivered FROM counted ORDER BY order_id
-    ON CONFLICT (order_id) DO UPDATE SET
-        delivered = fulfilment.delivered + excluded.delivered,
-        lost = fulfilment.lost - (SELECT found FROM counted WHERE order_id = excluded.order_id)
+    SELECT order_id, count(*) FROM recorded GROUP BY order_id ORDER BY order_id
+    ON CONFLICT (order_id) DO UPDATE SET delivered = fulfilment.delivered + excluded.delivered
     RETURNING order_id, coalesce(delivered + lost >= expected, false) AS is_settled
 """)
+# An empty portion has nothing, whatever was said of its door before.
 RECORD_SHORTENED = text("""
     WITH recorded AS (
         INSERT INTO short_portions (portion_id, order_id, is_empty, found_at, recorded_at)
@@ -46,12 +44,16 @@ RECORD_SHORTENED = text("""
             CAST(:moments AS timestamptz[])
         ) AS row (portion_id, order_id, is_empty, found_at)
         ORDER BY portion_id ON CONFLICT DO NOTHING RETURNING portion_id, order_id, is_empty
+    ), undone AS (
+        DELETE FROM portions USING recorded
+        WHERE portions.portion_id = recorded.portion_id AND is_empty RETURNING portions.order_id
     ), counted AS (
         INSERT INTO fulfilments AS fulfilment (order_id, lost)
-        SELECT order_id, count(*) FROM recorded
-        WHERE is_empty AND NOT EXISTS (SELECT FROM portions WHERE portions.portion_id = recorded.portion_id)
-        GROUP BY order_id ORDER BY order_id
-        ON CONFLICT (order_id) DO UPDATE SET lost = fulfilment.lost + excluded.lost
+        SELECT order_id, count(*) FROM recorded WHERE is_empty GROUP BY order_id ORDER BY order_id
+        ON CONFLICT (order_id) DO UPDATE SET
+            delivered = fulfilment.delivered
+                - (SELECT count(*) FROM undone WHERE undone.order_id = excluded.order_id),
+            lost = fulfilment.lost + excluded.lost
         RETURNING order_id, delivered, delivered + lost >= expected AS is_settled
     )
     SELECT portion_id, order_id, coalesce(is_settled, false) AS is_settled, delivered
@@ -92,7 +94,7 @@ async def record_delivered(
 async def record_shortened(
     session: AsyncSession, shortened: Sequence[PortionShortened], now: datetime
 ) -> Recorded:
-    """Record short portions once each; an empty one that came to no door counts as settled all the same."""
+    """Record short portions once each; an empty one came to no door, and counts as settled all the same."""
     given = {
         "now": now,
         "portion_ids": [each.portion_id for each in shortened],
