@@ -19,7 +19,7 @@ from services.kit.ids import new_id
 from services.orders.groups import closing, domain, pricing, queries
 from services.orders.groups.domain import BelowMinimum, Ending, GroupStatus
 from services.orders.groups.tables import GroupOrderRow
-from services.orders.intake import acceptance, deciding, ledger
+from services.orders.intake import acceptance, deciding
 from services.orders.intake.life import Turn
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ async def open_group(session: AsyncSession, wanted: NewGroup, now: datetime) -> 
     slot = await queries.find_slot(session, wanted.slot_id, community_id=wanted.community_id)
     if slot is None or not slot.is_of_community:
         raise GroupRejected([Fault("/slot_id", "orders.slot_unknown")])
-    if await closing.is_zone_closed(session, slot.zone_id):
+    if await queries.is_zone_closed(session, slot.zone_id):
         raise GroupRejected([Fault("/slot_id", "orders.zone_closed")])
     faults = [] if slot.is_open else [Fault("/slot_id", "orders.channels_closed")]
     faults += domain.find_cut_off_faults(
@@ -148,7 +148,7 @@ async def end_due(session: AsyncSession, now: datetime) -> int:
             case Ending.EXTEND:
                 await queries.extend(session, group.group_id)
             case _:
-                await _refuse(session, group, REASONS[ending], Turn.GROUP_REFUSED, households=count, now=now)
+                await closing.refuse(session, group, REASONS[ending], Turn.GROUP_REFUSED, now)
     return len(groups)
 
 
@@ -162,7 +162,7 @@ async def refuse_overdue(session: AsyncSession, now: datetime) -> int:
         await queries.put_off(session, groups, until=now + policy.put_off)
         return len(groups)
     for group in groups:
-        await _refuse(session, group, "orders.decision_overdue", Turn.DECISION_OVERDUE, now=now)
+        await closing.refuse(session, group, "orders.decision_overdue", Turn.DECISION_OVERDUE, now)
     return len(groups)
 
 
@@ -196,18 +196,3 @@ async def _lock(
         tally=tally,
     )
     await outbox.add(session, locked, sequence=sequence)
-
-
-async def _refuse(  # noqa: PLR0913 - who, why and when
-    session: AsyncSession,
-    group: GroupOrderRow,
-    code: str,
-    turn: Turn,
-    *,
-    now: datetime,
-    households: int | None = None,
-) -> None:
-    await queries.end(session, group.group_id, GroupStatus.REFUSED, households=households)
-    parts = await ledger.lock_parts(session, group.group_id)
-    refused = [part.after(turn, refusals=part.failing(code)) for part in parts]
-    await deciding.settle(session, {part.order_id: part for part in parts}, refused, now)

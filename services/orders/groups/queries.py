@@ -14,10 +14,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from services.contracts.values import Grant, TallyLine
 from services.kit.errors import NotFound
+from services.orders.groups.domain import GroupStatus
 from services.orders.groups.tables import GroupOrderRow
+from services.orders.zones.tables import ZoneRow
 
 TALLY = TypeAdapter(tuple[TallyLine, ...])
 GRANTS = TypeAdapter(tuple[Grant, ...])
+UNDECIDED = (GroupStatus.OPEN, GroupStatus.LOCKED)
 
 INSERT = text("""
     INSERT INTO group_orders (group_id, leader, community_id, zone_id, incident_id, slot_id, minimum,
@@ -34,6 +37,7 @@ LOCK_SLOT = text("""
     FROM slots AS slot JOIN zones AS zone USING (zone_id)
     WHERE slot_id = :slot_id FOR SHARE OF slot
 """)
+IS_ZONE_CLOSED = text("SELECT status = 'closed' FROM zones WHERE zone_id = :zone_id")
 FIND_SLOT_CUT_OFF = text("SELECT cut_off_at FROM slots WHERE slot_id = :slot_id")
 COUNT_PARTS = text("""
     SELECT group_id, count(*) AS households FROM orders
@@ -139,11 +143,26 @@ async def claim_overdue(session: AsyncSession, now: datetime, *, limit: int) -> 
     return (await session.execute(claimed)).scalars().all()
 
 
+async def claim_undecided(session: AsyncSession, *, limit: int) -> Sequence[GroupOrderRow]:
+    """Lock undecided groups of closed zones that nobody else works on, and return them."""
+    closed = select(ZoneRow.zone_id).where(ZoneRow.status == "closed")
+    undecided = select(GroupOrderRow).where(
+        col(GroupOrderRow.status).in_(UNDECIDED), col(GroupOrderRow.zone_id).in_(closed)
+    )
+    claimed = undecided.limit(limit).with_for_update(skip_locked=True)
+    return (await session.execute(claimed)).scalars().all()
+
+
 async def find_slot(session: AsyncSession, slot_id: UUID, *, community_id: UUID) -> SlotOfGroup | None:
     """Return a slot, kept from closing until this transaction ends; None where there is none."""
     asked = {"slot_id": slot_id, "community_id": community_id}
     row = (await session.execute(LOCK_SLOT, asked)).one_or_none()
     return SlotOfGroup(*row) if row else None
+
+
+async def is_zone_closed(session: AsyncSession, zone_id: UUID) -> bool:
+    """Say whether a zone takes no more groups for good, as it is once its slot is kept."""
+    return bool((await session.execute(IS_ZONE_CLOSED, {"zone_id": zone_id})).scalar_one())
 
 
 async def get_slot_cut_off(session: AsyncSession, slot_id: UUID) -> datetime:

@@ -40,6 +40,15 @@ CLAIM_OVERDUE = text(f"""
     SELECT {COLUMNS} FROM orders WHERE status = 'placed' AND decide_by <= :now
     ORDER BY decide_by LIMIT :limit FOR UPDATE SKIP LOCKED
 """)  # noqa: S608 - the columns are written above
+# Without an order of their own: that would sort all that is left for each batch, and no lock is waited for.
+CLAIM_UNDECIDED = text(f"""
+    SELECT {COLUMNS} FROM orders
+    WHERE status = 'placed' AND group_id IS NULL AND slot_id IN (
+        SELECT slot_id FROM slots
+        WHERE status = 'closed' AND told_at IS NULL AND incident_id IS NOT NULL
+    )
+    LIMIT :limit FOR UPDATE SKIP LOCKED
+""")  # noqa: S608 - the columns are written above
 PUT_OFF = text("""
     UPDATE orders SET decide_by = :until, is_delayed = true WHERE order_id = ANY(CAST(:order_ids AS uuid[]))
 """)
@@ -135,6 +144,11 @@ async def lock_parts(session: AsyncSession, group_id: UUID) -> list[Order]:
 async def claim_overdue(session: AsyncSession, now: datetime, *, limit: int) -> list[Order]:
     """Lock orders past their time of decision that nobody else works on, and return them."""
     return [_order_of(row) for row in await session.execute(CLAIM_OVERDUE, {"now": now, "limit": limit})]
+
+
+async def claim_undecided(session: AsyncSession, *, limit: int) -> list[Order]:
+    """Lock undecided orders of closed slots, but groups' parts, that nobody else works on; return them."""
+    return [_order_of(row) for row in await session.execute(CLAIM_UNDECIDED, {"limit": limit})]
 
 
 async def put_off(session: AsyncSession, orders: Sequence[Order], *, until: datetime) -> None:
