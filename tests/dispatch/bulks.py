@@ -25,6 +25,7 @@ from tests.dispatch.builders import (
     make_line,
     make_order,
     make_zone,
+    pack,
     rows,
     tell,
 )
@@ -119,8 +120,11 @@ class BulkRelay:
     def door_notes(self, door: int, **given: Any) -> list[dict[str, Any]]:
         return [self.note(3, bag, door, **given) for bag in self.bags[door]]
 
-    def headers(self, role: str = "commander", door: int = 0) -> dict[str, str]:
+    def headers(self, role: str | UUID = "commander", door: int = 0) -> dict[str, str]:
+        """Who speaks in a role; a person's id is a steward other than the one on duty."""
         key = new_id().hex
+        if isinstance(role, UUID):
+            return serving.headers("steward", key=key, subject=role)
         match role:
             case "driver":
                 return serving.headers(role, key=key, subject=self.driver)
@@ -149,6 +153,7 @@ class BulkRelay:
         wanted = {
             "split_id": str(new_id()),
             "steward_id": str(self.steward),
+            "proof": {"kind": "qr", "value": self.marks.label_of(self.crates[-1])},
             "occurred_at": (NOW + minutes * HOUR / 60).isoformat(),
             "losses": [
                 {"offer_id": str(offer_id), "reason": reason, "grams": grams}
@@ -157,7 +162,7 @@ class BulkRelay:
         }
         return {**wanted, **given}
 
-    async def split(self, note: dict[str, Any], role: str = "steward") -> httpx.Response:
+    async def split(self, note: dict[str, Any], role: str | UUID = "steward") -> httpx.Response:
         path = f"/v1/loads/{self.load_id}/split"
         return await self.client.post(path, json=note, headers=self.headers(role))
 
@@ -188,6 +193,7 @@ async def make_bulk_relay(
     words = [*orders, make_decided(zone, group_id, len(orders))]
     for word in chance.sample(words * 2, len(words) * 2) if chance else words:
         await tell(sessions, word)
+    await pack(sessions)
     await tell(sessions, make_cleared(driver), make_cleared(steward, Role.STEWARD))
     await tell(sessions, make_duty(steward, zone))
     ((load_id,),) = await rows(sessions, "SELECT load_id FROM loads WHERE group_id = :id", id=group_id)

@@ -13,7 +13,8 @@ from services.contracts.dispatch import Leg
 from services.contracts.orders import Form
 from services.contracts.values import ShortLine, ZoneClass
 from services.dispatch.crew.domain import CrewClearance, Duty
-from services.dispatch.loads import bulk
+from services.dispatch.fleet.domain import Vehicle
+from services.dispatch.loads import bulk, domain
 from services.dispatch.loads.bulk import Part
 from services.dispatch.loads.domain import Packing, UnitKind, UnitLine
 from services.dispatch.relay import domain as relay
@@ -24,7 +25,7 @@ from services.dispatch.splits import judging, refusals
 from services.dispatch.splits.domain import Loss, LossReason, Promise, Sharing, ToldPortion
 from services.dispatch.splits.judging import Circumstances
 from services.kit.ids import new_id
-from tests.dispatch.builders import HOUR, NOW, make_line
+from tests.dispatch.builders import HOUR, NOW
 
 PACKING = Packing(bag_g=12_000, crate_g=25_000, bulk_load_g=100_000, bulk_households=3)
 CABBAGE, RICE, EGGS, MELON = (UUID(int=number) for number in (101, 102, 103, 104))
@@ -36,9 +37,9 @@ def make_part(number: int, *, building: int = 1, shop: UUID = SHOP, **goods: int
     """A household's part: so many units of each of its goods."""
     offers = {"cabbage": CABBAGE, "rice": RICE, "eggs": EGGS, "melon": MELON}
     lines = [
-        make_line(
-            line=line, product_id=offers[name], offer_id=offers[name], outlet_id=shop, name=name,
-            quantity=quantity, grams=GRAMS[offers[name]],
+        UnitLine(
+            line=line, product_id=offers[name], offer_id=offers[name], name=name, quantity=quantity,
+            grams=GRAMS[offers[name]],
         )
         for line, (name, quantity) in enumerate(goods.items(), 1)
     ]  # fmt: skip
@@ -46,6 +47,7 @@ def make_part(number: int, *, building: int = 1, shop: UUID = SHOP, **goods: int
         order_id=UUID(int=1000 + number),
         household_id=UUID(int=2000 + number),
         building_id=UUID(int=3000 + building),
+        outlet_id=shop,
         confirmed_at=NOW,
         lines=tuple(lines),
     )
@@ -97,12 +99,35 @@ def test_a_load_weighs_no_more_than_it_may_but_a_household_is_never_cut() -> Non
 
 
 def test_each_outlet_has_its_own_loads_with_its_own_lines() -> None:
-    both = make_part(1, rice=2)
-    both = Part(**{**{name: getattr(both, name) for name in both.__slots__},
-                   "lines": (*both.lines, *make_part(1, shop=OTHER_SHOP, eggs=3).lines)})  # fmt: skip
-    found = bulk.consign([both, make_part(2, eggs=1)], PACKING)
+    both = [make_part(1, rice=2), make_part(1, shop=OTHER_SHOP, eggs=3)]
+    found = bulk.consign([*both, make_part(2, eggs=1)], PACKING)
     assert [(each.outlet_id, [part.grams for part in each.parts]) for each in found] == [
         (SHOP, [10_000, 800]), (OTHER_SHOP, [2400]),
+    ]  # fmt: skip
+
+
+def make_van(capacity_g: int, capacity_pieces: int) -> Vehicle:
+    return Vehicle(
+        vehicle_id=new_id(), capacity_g=capacity_g, capacity_pieces=capacity_pieces,
+        shift_starts_at=NOW, shift_ends_at=NOW + HOUR,
+    )  # fmt: skip
+
+
+def test_a_load_is_no_larger_than_the_largest_vehicle_carries() -> None:
+    parts = [make_part(number, rice=4) for number in range(1, 7)]
+    vans = [make_van(39_000, 90), make_van(40_000, 2)]
+    assert domain.fit_to(PACKING, []) == PACKING
+    assert domain.fit_to(PACKING, [make_van(200_000, 90)]) == replace(PACKING, bulk_pieces=90)
+    packing = domain.fit_to(PACKING, vans)
+    assert (packing.bulk_load_g, packing.bulk_pieces) == (40_000, 2)
+    assert loads_of(*parts, packing=packing) == [(SHOP, 1, [1, 2]), (SHOP, 2, [3, 4]), (SHOP, 3, [5, 6])]
+
+
+def test_a_load_of_too_many_pieces_is_halved_until_a_household_is_left() -> None:
+    parts = [make_part(1, melon=1), make_part(2, eggs=1), make_part(3, melon=2)]
+    loads = list(bulk.consign(parts, replace(PACKING, bulk_pieces=1)))
+    assert [(each.number, len(each.parts), len(each.crates)) for each in loads] == [
+        (1, 1, 1), (2, 1, 1), (3, 1, 2),
     ]  # fmt: skip
 
 
@@ -122,9 +147,9 @@ manifests = st.lists(goods, min_size=1, max_size=12).map(
 def test_every_sale_unit_is_in_one_crate_of_one_load_in_whatever_order_the_parts_came(
     parts: list[Part], crate_g: int, chance: random.Random
 ) -> None:
-    loads = bulk.consign(parts, PACKING)
+    loads = list(bulk.consign(parts, PACKING))
     shuffled = chance.sample(parts, len(parts))
-    assert bulk.consign(shuffled, PACKING) == loads
+    assert list(bulk.consign(shuffled, PACKING)) == loads
     assert sorted(part.order_id for load in loads for part in load.parts) == sorted(
         part.order_id for part in parts
     )
@@ -409,12 +434,12 @@ def test_a_shuffled_and_doubled_log_of_a_bulk_load_gives_the_same_custody(
     ("facts", "causes"),
     [
         ("steward cleared on_duty fair", []),
-        ("steward cleared had_it fair", []),
         ("steward cleared fair", [Cause.STEWARD_NOT_ON_DUTY]),
+        ("steward cleared lapsed fair", [Cause.STEWARD_NOT_ON_DUTY]),
         ("steward on_duty fair", [Cause.NOT_CLEARED]),
-        ("driver cleared had_it fair", [Cause.ROLE_NOT_ALLOWED]),
+        ("driver cleared on_duty fair", [Cause.ROLE_NOT_ALLOWED]),
         ("cleared fair", [Cause.NOT_CLEARED, Cause.STEWARD_NOT_ON_DUTY]),
-        ("steward cleared on_duty had_it", [Cause.SPLIT_NOT_BY_RULE]),
+        ("steward cleared on_duty", [Cause.SPLIT_NOT_BY_RULE]),
     ],
 )
 def test_who_splits_is_judged_as_who_hands_over(facts: str, causes: list[Cause]) -> None:
@@ -430,8 +455,7 @@ def test_who_splits_is_judged_as_who_hands_over(facts: str, causes: list[Cause])
         zone_class=ZoneClass.SEALED,
         community_id=community,
         clearance=CrewClearance(person_id=steward, role=roles[0], valid_until=until) if roles else None,
-        duties=[duty] if "on_duty" in known else [],
-        takers={steward} if "had_it" in known else set(),
+        duties=[duty] if "on_duty" in known else [replace(duty, ends_at=NOW)] if "lapsed" in known else [],
     )
     reasons = judging.find_reasons(steward, circumstances, is_by_rule="fair" in known)
     assert [(reason.person_id, reason.code) for reason in reasons] == [(steward, code) for code in causes]

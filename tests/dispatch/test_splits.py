@@ -63,8 +63,8 @@ async def untouched(relay: BulkRelay) -> bool:
     """Nothing of a split is there."""
     tables = ["splits", "split_losses", "breaches"]
     found = [await rows(relay.sessions, f"SELECT 1 FROM {table}") for table in tables]
-    (load,) = await rows(relay.sessions, "SELECT split_at, touched_at FROM loads")
-    return not any(found) and load == (None, None) and await said(relay.sessions, SHORTENED) == []
+    loads = await rows(relay.sessions, "SELECT split_at, touched_at FROM loads")
+    return not any(found) and set(loads) == {(None, None)} and await said(relay.sessions, SHORTENED) == []
 
 
 async def test_what_is_left_is_shared_to_the_unit_and_what_is_lost_is_told_to_each_who_gets_less(
@@ -281,16 +281,60 @@ async def test_who_splits_uncleared_or_without_duty_makes_a_breach(relay: BulkRe
     ]  # fmt: skip
 
 
-async def test_whoever_took_the_crates_over_may_split_them(relay: BulkRelay) -> None:
+@pytest.mark.parametrize("is_split_first", [False, True])
+@pytest.mark.parametrize(
+    ("on_duty", "codes"),
+    [
+        ("elsewhere", ["dispatch.steward_not_on_duty"]),
+        ("at another building", []),
+    ],
+)
+async def test_a_split_is_judged_the_same_before_and_after_the_hand_over_of_its_crates(
+    relay: BulkRelay, on_duty: str, codes: list[str], *, is_split_first: bool
+) -> None:
     helper = new_id()
     await tell(relay.sessions, make_cleared(helper, Role.STEWARD))
-    head = serving.headers("steward", key="1", subject=helper)
-    path = f"/v1/loads/{relay.load_id}/split"
+    turn: dict[str, dict[str, Any]] = {
+        "elsewhere": {"community_id": new_id()},
+        "at another building": {"building_ids": (new_id(),)},
+    }
+    await tell(relay.sessions, make_duty(helper, relay.zone, **turn[on_duty]))
     note = relay.split_note(steward_id=str(helper))
-    assert (await relay.client.post(path, json=note, headers=head)).status_code == 404
-    await relay.record(*[relay.note(2, crate, taker_id=helper) for crate in relay.crates])
-    split = (await relay.client.post(path, json=note, headers=head)).json()
-    assert (split["outcome"], split["is_breach"]) == ("recorded", False)
+    log = [relay.note(2, crate, taker_id=helper) for crate in relay.crates]
+    if not is_split_first:
+        await relay.record(*log)
+    split = (await relay.split(note, helper)).json()
+    if is_split_first:
+        await relay.record(*log)
+    assert (split["outcome"], split["is_breach"]) == ("recorded", bool(codes))
+    found = await rows(relay.sessions, "SELECT reasons FROM breaches WHERE split_id IS NOT NULL")
+    assert [[reason["code"] for reason in row.reasons] for row in found] == ([codes] if codes else [])
+    ((leg, split_by),) = await rows(relay.sessions, "SELECT leg, split_by FROM loads")
+    assert (leg, split_by) == (2, helper)
+    bags = [bag for each in relay.bags for bag in each]
+    assert {(await relay.holders())[bag] for bag in bags} == {str(helper)}
+
+
+async def test_nobody_takes_a_load_whose_crates_he_has_not_in_hand(relay: BulkRelay, tmp_path: Path) -> None:
+    other = await make_bulk_relay(relay.client, relay.sessions, tmp_path)
+    others = other.split_note()["proof"]
+    bag = {"kind": "qr", "value": relay.marks.label_of(relay.bags[0][0])}
+    for proof in (others, bag, {"kind": "qr", "value": "BATON"}, {"kind": "qr", "value": "号"}):
+        for role in ("steward", "commander"):
+            answer = await relay.split(relay.split_note(proof=proof), role)
+            assert code_of(answer) == (422, "dispatch.proof_wrong")
+            assert [each["pointer"] for each in answer.json()["errors"]] == ["/proof/value"]
+    for proof in ({"kind": "photo", "photo_sha256": "ab" * 32}, {"kind": "pin", "value": "123456"}, None):
+        assert (await relay.split(relay.split_note(proof=proof))).status_code == 422
+    assert await untouched(relay)
+
+
+async def test_who_scanned_a_crate_tells_of_no_split_but_his_own(relay: BulkRelay) -> None:
+    stranger = new_id()
+    assert code_of(await relay.split(relay.split_note(), stranger)) == (404, "kit.not_found")
+    assert await untouched(relay)
+    split = (await relay.split(relay.split_note(steward_id=str(stranger)), stranger)).json()
+    assert (split["outcome"], split["is_breach"]) == ("recorded", True)
 
 
 async def test_a_manifest_says_what_a_steward_needs_to_share_without_a_network(relay: BulkRelay) -> None:

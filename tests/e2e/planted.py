@@ -356,12 +356,17 @@ async def _hand_over(
 async def _split(planting: Planting) -> None:
     """The goods of a group are shared out at the gate, where some of them were found to be missing."""
     world, commander = planting.world, planting.commander()
-    load_id = await world.value("dispatch", "SELECT load_id FROM loads WHERE form = 'bulk'")
+    ((load_id, shop),) = await world.rows(
+        "dispatch", "SELECT load_id, outlet_id FROM loads WHERE form = 'bulk'"
+    )
     path = f"/v1/loads/{load_id}"
     item = (await world.get("dispatch", f"{path}/manifest", commander))["items"][0]
+    crate, *_ = (await world.get("dispatch", path, headers("outlet", outlet_id=shop)))["units"]
+    label = await world.get("dispatch", f"/v1/load-units/{crate['load_unit_id']}/label", commander)
     body = {
         "split_id": str(new_id()), "steward_id": planting.steward, "occurred_at": _at(),
         "losses": [{"offer_id": item["offer_id"], "reason": "missing", "grams": item["grams"]}],
+        "proof": {"kind": "qr", "value": label["text"]},
     }  # fmt: skip
     split = await world.send("dispatch", f"{path}/split", body, commander)
     assert (split["outcome"], split["loss_g"]) == ("recorded", item["grams"])

@@ -163,6 +163,7 @@ async def _share_out(run: Run, load: Item, *, number: int) -> None:
     done = await steward.post(f"{path}/split", {
         "split_id": str(new_id()), "steward_id": run.steward_of(load),
         "occurred_at": datetime.now(UTC).isoformat(), "losses": losses,
+        "proof": {"kind": "qr", "value": run.labels[load["units"][0]["load_unit_id"]]},
     })  # fmt: skip
     if done["is_breach"] or done["in_g"] != done["portions_g"] + done["loss_g"]:
         raise SetUpFailed(f"a split was not as it should be: {done}")

@@ -14,6 +14,7 @@ from uuid import UUID
 from services.contracts import sharing
 from services.contracts.values import Point, ShortLine
 from services.dispatch.loads.domain import UnitLine
+from services.dispatch.loads.marks import Marks
 
 
 class LossReason(StrEnum):
@@ -77,8 +78,11 @@ class ToldSplit:
     """A split as a device tells it; without portions, the goods are shared here."""
 
     split_id: UUID
+    load_id: UUID
     steward_id: UUID
     occurred_at: datetime
+    # The label of one of the load's crates, as it was scanned.
+    scanned: str
     place: Point | None
     losses: tuple[Loss, ...]
     portions: tuple[ToldPortion, ...] | None
@@ -199,6 +203,11 @@ def take_out(bags: Sequence[Sequence[UnitLine]], short: Iterable[ShortLine]) -> 
                 kept.append(replace(line, quantity=line.quantity - taken))
         left.append(kept)
     return left[::-1]
+
+
+def is_scan(scanned: str, crates: Iterable[UUID], marks: Marks) -> bool:
+    """Say whether a scanned text is the label of one of these crates; all of them are held against it."""
+    return sum(marks.is_label_of(crate, scanned) for crate in crates) > 0
 
 
 def grams_lost(losses: Iterable[Loss]) -> Counter[UUID]:

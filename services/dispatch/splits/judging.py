@@ -1,7 +1,10 @@
-"""Why a split that happened is a breach: its steward is judged as one who hands over uncleared is. Pure."""
+"""Why a split that happened is a breach: its steward has to be cleared, and on duty there. Pure.
+
+Any duty in the community will do, and nothing else does: who had the crates may have been told, or not yet,
+and the same split is to be judged the same whatever was told before it.
+"""
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,8 +24,6 @@ class Circumstances:
     community_id: UUID
     clearance: CrewClearance | None
     duties: Sequence[Duty]
-    # Who ever had some of the load in hand on its way.
-    takers: AbstractSet[UUID]
 
 
 def find_reasons(steward_id: UUID, known: Circumstances, *, is_by_rule: bool) -> list[Reason]:
@@ -30,12 +31,10 @@ def find_reasons(steward_id: UUID, known: Circumstances, *, is_by_rule: bool) ->
     causes = set()
     if not is_cleared(known.clearance, known.zone_class, known.at):
         causes.add(Cause.NOT_CLEARED)
-    is_at_gate = steward_id in known.takers or is_steward_of(
-        known.duties, community_id=known.community_id, building_id=None, at=known.at
-    )
+    is_on_duty = is_steward_of(known.duties, community_id=known.community_id, building_id=None, at=known.at)
     if known.clearance and known.clearance.role is not Role.STEWARD:
         causes.add(Cause.ROLE_NOT_ALLOWED)
-    elif not is_at_gate:
+    elif not is_on_duty:
         causes.add(Cause.STEWARD_NOT_ON_DUTY)
     if not is_by_rule:
         causes.add(Cause.SPLIT_NOT_BY_RULE)

@@ -23,6 +23,8 @@ LOCK_LOAD = text(f"{FIND_LOAD} FOR NO KEY UPDATE OF loads")
 FIND = text("SELECT * FROM splits WHERE split_id = CAST(:split_id AS uuid) OR load_id = :load_id")
 FIND_LOSSES = text("SELECT * FROM split_losses WHERE split_id = :split_id ORDER BY offer_id, reason")
 FIND_BREACH = text("SELECT breach_id FROM breaches WHERE split_id = :split_id")
+# What it is carried in up to the gate; its bags come to be there.
+FIND_CRATES = text("SELECT load_unit_id FROM load_units WHERE load_id = :load_id AND portion_id IS NULL")
 FIND_PORTIONS = text("""
     SELECT portions.*, manifest_parts.lines
     FROM portions JOIN manifest_parts USING (order_id)
@@ -71,6 +73,11 @@ async def find_load(session: AsyncSession, load_id: UUID) -> Row[Any] | None:
 async def lock_load(session: AsyncSession, load_id: UUID) -> Row[Any] | None:
     """Hold a load until the transaction ends, None where there is none."""
     return (await session.execute(LOCK_LOAD, {"load_id": load_id})).one_or_none()
+
+
+async def find_crates(session: AsyncSession, load_id: UUID) -> list[UUID]:
+    """Return what a load in bulk is carried in."""
+    return list((await session.execute(FIND_CRATES, {"load_id": load_id})).scalars())
 
 
 async def find_splits(

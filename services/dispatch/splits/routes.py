@@ -1,9 +1,9 @@
 """Splits over HTTP: what a steward shares out by, and how a load was shared out."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,6 +11,8 @@ from services.contracts import access
 from services.contracts.access import Action
 from services.contracts.values import Point
 from services.dispatch.bodies import LARGEST_BATCH, Body, Moment
+from services.dispatch.loads.marks import Marks
+from services.dispatch.relay.domain import ProofKind
 from services.dispatch.splits import application, queries
 from services.dispatch.splits.domain import Loss, LossReason, ToldPortion, ToldSplit
 from services.dispatch.splits.views import ManifestView, RecordedSplitView, SplitView
@@ -48,17 +50,25 @@ class PortionBody(Body):
     lines: Annotated[list[LineBody], Field(max_length=LARGEST_BATCH)]
 
 
+class ScanBody(Body):
+    """The scanned label of any crate, sack or tote of the load: whoever splits it has it in hand."""
+
+    kind: Literal[ProofKind.QR]
+    value: Annotated[str, Field(max_length=200)]
+
+
 class SplitLoad(Body):
     """A split as a device noted it, under an id of its own; without portions, the goods are shared here."""
 
     split_id: UUID
     steward_id: UUID
     occurred_at: Moment
+    proof: ScanBody
     place: Point | None = None
     losses: Annotated[tuple[LossBody, ...], Field(max_length=LARGEST_BATCH)] = ()
     portions: Annotated[list[PortionBody] | None, Field(min_length=1, max_length=LARGEST_BATCH)] = None
 
-    def to_told(self) -> ToldSplit:
+    def to_told(self, load_id: UUID) -> ToldSplit:
         """Return what the application takes."""
         portions = self.portions and tuple(
             ToldPortion(each.portion_id, tuple((line.offer_id, line.quantity) for line in each.lines))
@@ -66,8 +76,10 @@ class SplitLoad(Body):
         )
         return ToldSplit(
             split_id=self.split_id,
+            load_id=load_id,
             steward_id=self.steward_id,
             occurred_at=self.occurred_at,
+            scanned=self.proof.value,
             place=self.place,
             losses=tuple(Loss(each.offer_id, each.reason, each.grams) for each in self.losses),
             portions=portions or None,
@@ -83,11 +95,19 @@ async def get_manifest(session: Session, now: Now, caller: Caller, load_id: UUID
 
 @router.post("/{load_id}/split", response_model=RecordedSplitView)
 async def split_load(  # noqa: PLR0913 - a request that has its effect once
-    *, load_id: UUID, body: SplitLoad, session: Session, now: Now, caller: Caller, once: OnceOnly
+    *,
+    load_id: UUID,
+    body: SplitLoad,
+    session: Session,
+    now: Now,
+    caller: Caller,
+    request: Request,
+    once: OnceOnly,
 ) -> Response:
     """Record how a bulk load was shared out at its gate, or share it out: late, or again, as it may come."""
     access.require_somewhere(caller, Action.HAND_OVER)
-    is_new = await application.split(session, caller, load_id, body.to_told(), now)
+    marks: Marks = request.app.state.marks
+    is_new = await application.split(session, caller, body.to_told(load_id), marks, now)
     load = await queries.find_load(session, load_id)
     outcome = "recorded" if is_new else "repeated"
     return await once.accept(await _show(RecordedSplitView, session, load, outcome=outcome), status=200)
