@@ -63,6 +63,10 @@ async def test_a_portion_is_delivered_for_itself(relay: BulkRelay) -> None:
         for door, portion_id in enumerate(relay.portions)
     ]
     assert legs == [0, 0, 3]
+    kept = "SELECT CAST(xmin AS text) FROM portions WHERE portion_id = :id"
+    before = await rows(relay.sessions, kept, id=relay.portions[2])
+    await relay.record(*relay.door_notes(0), role="steward")
+    assert await rows(relay.sessions, kept, id=relay.portions[2]) == before
 
 
 async def test_no_crate_passes_a_door_and_no_bag_leaves_the_outlet(relay: BulkRelay) -> None:

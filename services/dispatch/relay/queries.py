@@ -88,6 +88,7 @@ MOVE = text("""
     WHERE loads.load_id = row.load_id
     RETURNING loads.load_id, sequence
 """)
+# Only where it differs: of a load in bulk each door tells of all the doors before it.
 DELIVER = text("""
     WITH told AS (
         SELECT portion_id, incident_id, row.delivered_at, portions.delivered_at IS NULL AS is_news
@@ -97,7 +98,9 @@ DELIVER = text("""
         WHERE withdrawn_at IS NULL
     )
     UPDATE portions SET delivered_at = told.delivered_at, sequence = sequence + CAST(is_news AS integer)
-    FROM told WHERE portions.portion_id = told.portion_id
+    FROM told
+    WHERE portions.portion_id = told.portion_id
+      AND portions.delivered_at IS DISTINCT FROM told.delivered_at
     RETURNING portions.portion_id, order_id, incident_id, household_id, portions.delivered_at, sequence,
               is_news
 """)
