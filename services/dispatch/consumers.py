@@ -67,15 +67,15 @@ async def on_slot_closed(
 async def on_order_confirmed(
     session: AsyncSession, arrivals: Sequence[Arrived[OrderConfirmed]], now: datetime
 ) -> None:
-    """Make the order's loads, their units and portions."""
+    """Make the order's loads, their units and portions; what travels in bulk waits for its group."""
     await loads_application.make_loads(session, arrivals, now)
 
 
 async def on_group_decided(
-    session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]], now: datetime
+    session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]], _now: datetime
 ) -> None:
     """Know how many parts make a group's manifest complete, and by which rule it is split at the gate."""
-    await loads_application.decide_groups(session, arrivals, now)
+    await loads_application.decide_groups(session, arrivals)
 
 
 async def on_order_ended(

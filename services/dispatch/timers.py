@@ -9,6 +9,7 @@ from services.dispatch.crew import queries as crew_queries
 from services.dispatch.fleet import application as fleet_application
 from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.fleet.domain import Fleet, Permit
+from services.dispatch.loads import application as loads_application
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.plans import application as plans_application
 from services.dispatch.rescues import application as rescues_application
@@ -38,6 +39,7 @@ async def state_capacities(session: AsyncSession, now: datetime) -> int:
 
 TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.state_capacities", 0.5, state_capacities),
+    Timer("dispatch.pack_groups", 0.5, loads_application.pack_group),
     Timer("dispatch.open_rescues", 5.0, rescues_application.open_late),
     Timer("dispatch.follow_rescues", 5.0, rescues_application.follow),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),

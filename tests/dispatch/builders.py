@@ -12,6 +12,7 @@ from services.contracts.orders import OrderCancelled, OrderConfirmed, ZoneOpened
 from services.contracts.values import Clearance, Community, GivenLine, OutletKind, Point, Slot, ZoneClass
 from services.contracts.whitelist import DutyStated, PersonCleared, PersonSuspended
 from services.dispatch.consumers import HANDLERS
+from services.dispatch.loads import application as loads_application
 from services.kit import database
 from services.kit.database import Sessions
 from services.kit.event import Arrived, Event
@@ -31,6 +32,16 @@ async def tell(sessions: Sessions, *events: Event, sequence: int = 1, at: dateti
     async with sessions.begin() as session:
         now = await database.now(session)
         await HANDLERS[type(events[0])](session, [arrived(event, sequence, at) for event in events], now)
+
+
+async def pack(sessions: Sessions) -> int:
+    """Let dispatch pack every group that is ready; return how many there were."""
+    packed = 0
+    while True:
+        async with sessions.begin() as session:
+            if not await loads_application.pack_group(session, await database.now(session)):
+                return packed
+        packed += 1
 
 
 async def rows(sessions: Sessions, query: str, **given: Any) -> Sequence[Any]:

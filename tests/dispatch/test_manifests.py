@@ -3,13 +3,29 @@ import random
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from services.contracts.orders import Form, SlotClosed, ZoneOpened
 from services.dispatch.consumers import HANDLERS
+from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.loads import domain, queries
 from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
-from tests.dispatch.builders import arrived, make_cancelled, make_zone, rows, tell
+from tests import serving
+from tests.dispatch.builders import (
+    HOUR,
+    NOW,
+    arrived,
+    make_cancelled,
+    make_line,
+    make_order,
+    make_vehicle,
+    make_zone,
+    pack,
+    rows,
+    tell,
+)
 from tests.dispatch.bulks import SHOP, make_decided, make_part
 
 HOUSEHOLDS = [UUID(int=2000 + number) for number in range(3)]
@@ -53,6 +69,7 @@ async def test_a_group_is_packed_once_when_its_word_and_all_its_parts_are_here_i
         chance.shuffle(told)
         for place, word in enumerate(told):
             await tell(service_sessions, word)
+            await pack(service_sessions)
             is_whole = len(set(map(id, told[: place + 1]))) == len(words)
             assert bool(await contents_of(service_sessions, group_id)) == is_whole
         seen.append(await contents_of(service_sessions, group_id))
@@ -92,6 +109,7 @@ async def test_two_last_words_at_once_pack_once(service_sessions: Sessions) -> N
             while not await rows(service_sessions, WAITING):  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(0.01)
     await other
+    assert await asyncio.gather(pack(service_sessions), pack(service_sessions)) in ([0, 1], [1, 0])
     assert len(await contents_of(service_sessions, group_id)) == 12
 
 
@@ -113,6 +131,8 @@ async def test_a_wave_is_complete_only_when_its_groups_are_packed(service_sessio
     await tell(service_sessions, *parts)
     assert await confirmed() == 0
     await tell(service_sessions, word)
+    assert await confirmed() == 0
+    await pack(service_sessions)
     assert await confirmed() == 3
 
 
@@ -124,6 +144,7 @@ async def test_an_ended_part_is_dropped_before_the_packing_and_after_it_changes_
     await tell(service_sessions, make_cancelled(parts[0]), sequence=3)
     await tell(service_sessions, *parts, sequence=2)
     await tell(service_sessions, word)
+    await pack(service_sessions)
     left = await contents_of(service_sessions, group_id)
     assert {row[7] for row in left} == {None, *HOUSEHOLDS[1:]}
     await tell(service_sessions, make_cancelled(parts[1]), sequence=3)
@@ -136,16 +157,86 @@ async def test_the_newest_word_on_a_group_stands_and_a_bagged_group_has_no_manif
 ) -> None:
     zone, group_id = make_zone(), new_id()
     await tell(service_sessions, make_decided(zone, group_id, 4, seed="new"), sequence=2)
-    await tell(service_sessions, make_decided(zone, group_id, 9, seed="old"), sequence=1)
-    await tell(service_sessions, make_decided(zone, new_id(), 2, form=Form.BAGGED))
+    await tell(service_sessions, make_decided(zone, group_id, 0, seed="old"), sequence=1)
+    await tell(service_sessions, make_decided(zone, new_id(), 0, form=Form.BAGGED))
+    assert await pack(service_sessions) == 0
     found = await rows(service_sessions, "SELECT group_id, confirmed, seed, packed_at FROM manifests")
     assert [tuple(row) for row in found] == [(group_id, 4, "new", None)]
 
 
 async def test_an_empty_group_is_packed_into_nothing(service_sessions: Sessions) -> None:
     await tell(service_sessions, make_decided(make_zone(), new_id(), 0))
+    assert await pack(service_sessions) == 1
     assert [
         row.done
         for row in await rows(service_sessions, "SELECT packed_at IS NOT NULL AS done FROM manifests")
     ] == [True]
     assert await rows(service_sessions, "SELECT 1 FROM loads") == []
+
+
+async def test_a_word_that_counts_more_parts_makes_a_group_wait_again(service_sessions: Sessions) -> None:
+    zone, group_id = make_zone(), new_id()
+    *parts, _ = make_group(zone, group_id)
+    await tell(service_sessions, *parts[:2])
+    await tell(service_sessions, make_decided(zone, group_id, 2), sequence=1)
+    await tell(service_sessions, make_decided(zone, group_id, 3), sequence=2)
+    assert await pack(service_sessions) == 0
+    await tell(service_sessions, parts[2])
+    assert await pack(service_sessions) == 1
+
+
+async def test_no_load_is_larger_than_the_largest_vehicle_in_service_carries(
+    client: httpx.AsyncClient, service_sessions: Sessions
+) -> None:
+    over = (NOW - HOUR / 2).isoformat()
+    vans = [
+        make_vehicle(plate="京A00001", capacity_g=50_000),
+        make_vehicle(plate="京A00002", capacity_g=70_000),
+        make_vehicle(plate="京A00003", capacity_g=80_000, shift_ends_at=over),
+    ]
+    head = serving.headers("commander", key="1")
+    answer = await client.post("/v1/vehicles", json={"vehicles": vans}, headers=head)
+    assert answer.status_code == 200, answer.text
+    (lost,) = await rows(service_sessions, "SELECT vehicle_id FROM vehicles WHERE capacity_g = 70000")
+    async with service_sessions.begin() as session:
+        assert await fleet_queries.lose(session, lost.vehicle_id, "", NOW)
+    group_id = new_id()
+    *parts, word = make_group(make_zone(), group_id)
+    await tell(service_sessions, *parts)
+    await tell(service_sessions, word)
+    await pack(service_sessions)
+    found = await rows(service_sessions, "SELECT number, grams, pieces FROM loads ORDER BY number")
+    assert [tuple(row) for row in found] == [(1, 35_000, 2), (2, 28_500, 2), (3, 24_000, 1)]
+
+
+async def test_a_group_of_two_thousand_households_is_packed_within_the_limits_of_the_database(
+    service_sessions: Sessions,
+) -> None:
+    zone, group_id = make_zone(), new_id()
+    goods = [(new_id(), 300 + 100 * number) for number in range(12)]
+    orders = [
+        make_order(
+            zone,
+            *(
+                make_line(line=line, offer_id=offer_id, grams=grams, outlet_id=SHOP)
+                for line, (offer_id, grams) in enumerate(goods[household % 6 :][:7], 1)
+            ),
+            group_id=group_id, form=Form.BULK,
+        )
+        for household in range(2000)
+    ]  # fmt: skip
+    for first in range(0, len(orders), 500):
+        await tell(service_sessions, *orders[first : first + 500])
+    await tell(service_sessions, make_decided(zone, group_id, len(orders)))
+    assert await pack(service_sessions) == 1
+    (loads,) = await rows(service_sessions, "SELECT count(*), sum(grams) AS grams FROM loads")
+    assert loads == (19, sum(line.grams * line.quantity for order in orders for line in order.lines))
+    (units,) = await rows(
+        service_sessions,
+        """
+        SELECT count(DISTINCT portion_id), sum(grams) FILTER (WHERE portion_id IS NULL) AS crates,
+               sum(grams) FILTER (WHERE portion_id IS NOT NULL) AS bags
+        FROM load_units
+        """,
+    )
+    assert units == (2000, loads.grams, loads.grams)

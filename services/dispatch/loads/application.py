@@ -40,16 +40,14 @@ async def make_loads(
     """Make a load for each outlet of each order, with its units and the household's portion.
 
     An order whose end has come first makes withdrawn loads; one that is told again makes none. What travels
-    in bulk waits in its group's manifest.
+    in bulk waits in its group's manifest until that is packed.
     """
     news = await queries.confirm_orders(
         session, {each.event.order_id: (each.event.slot_id, each.sequence) for each in arrivals}
     )
     fresh = [each for each in arrivals if each.event.order_id in news]
     packing = await queries.get_packing(session, now)
-    in_bulk = await manifests.note_parts(
-        session, [each for each in fresh if _is_in_bulk(each.event)], packing, now
-    )
+    await manifests.note_parts(session, [each for each in fresh if _is_in_bulk(each.event)])
     ended_at = {order_id: now if is_ended else None for order_id, is_ended in news.items()}
     bagged = [
         _bag(arrived, outlet_id, lines, bag_g=packing.bag_g, withdrawn_at=ended_at[arrived.event.order_id])
@@ -61,14 +59,21 @@ async def make_loads(
     new = [(bags, portion) for load, bags, portion in bagged if load["load_id"] in made]
     units = [unit for bags, _ in new for unit in bags]
     await queries.insert_contents(session, units, [portion for _, portion in new])
-    MADE.inc(len(made) + len(in_bulk))
+    MADE.inc(len(made))
 
 
-async def decide_groups(
-    session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]], now: datetime
-) -> None:
-    """Know what groups got; the loads of those that travel in bulk are made when all their parts are here."""
-    MADE.inc(len(await manifests.hear_words(session, arrivals, now)))
+async def decide_groups(session: AsyncSession, arrivals: Sequence[Arrived[GroupDecided]]) -> None:
+    """Know what groups got; one that travels in bulk is ready to be packed when all its parts are here."""
+    await manifests.hear_words(session, arrivals)
+
+
+async def pack_group(session: AsyncSession, now: datetime) -> int:
+    """Make the loads of one group of which everything is here; return how many groups that was."""
+    made = await manifests.pack_next(session, now)
+    if made is None:
+        return 0
+    MADE.inc(made)
+    return 1
 
 
 async def end_orders(

@@ -3,25 +3,26 @@
 The same parts make the same loads and crates, in whatever order they came.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
-from services.contracts.values import GivenLine
 from services.dispatch.loads import domain
 from services.dispatch.loads.domain import Packing, Unit, UnitKind, UnitLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One household's confirmed part of a group."""
+    """What one outlet gives of one household's confirmed part of a group."""
 
     order_id: UUID
     household_id: UUID
     building_id: UUID
+    outlet_id: UUID
     confirmed_at: datetime
-    lines: tuple[GivenLine, ...]
+    lines: tuple[UnitLine, ...]
 
     @property
     def grams(self) -> int:
@@ -31,11 +32,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Consignment:
-    """What one outlet sends to so many households of a group; the lines of each part are its own alone."""
+    """What one outlet sends to so many households of a group, and what it travels in."""
 
     outlet_id: UUID
     number: int
     parts: tuple[Part, ...]
+    crates: tuple[tuple[UnitKind, Unit], ...]
 
     @property
     def confirmed_at(self) -> datetime:
@@ -43,20 +45,19 @@ class Consignment:
         return max(part.confirmed_at for part in self.parts)
 
 
-def consign(parts: Iterable[Part], packing: Packing) -> list[Consignment]:
-    """Cut a group's parts into loads, door by door, each within the limits in households and in grams.
+def consign(parts: Iterable[Part], packing: Packing) -> Iterator[Consignment]:
+    """Cut a group's parts into loads, door by door, each within the limits of a load; one after the other.
 
     One household's goods of one outlet are always in one load, though they be heavier alone.
     """
-    of_outlet: dict[UUID, list[Part]] = {}
-    for part in sorted(parts, key=lambda part: (part.building_id, part.household_id, part.order_id)):
-        for outlet_id, lines in domain.split_by_outlet(part.lines).items():
-            of_outlet.setdefault(outlet_id, []).append(replace(part, lines=tuple(lines)))
-    return [
-        Consignment(outlet_id, number, cut)
-        for outlet_id in sorted(of_outlet)
-        for number, cut in enumerate(_cut(of_outlet[outlet_id], packing), start=1)
-    ]
+
+    def place_of(part: Part) -> tuple[UUID, ...]:
+        return part.outlet_id, part.building_id, part.household_id, part.order_id
+
+    for outlet_id, given in groupby(sorted(parts, key=place_of), key=lambda part: part.outlet_id):
+        loads = (load for cut in _cut(given, packing) for load in _within_pieces(cut, packing))
+        for number, (load, crates) in enumerate(loads, start=1):
+            yield Consignment(outlet_id, number, tuple(load), tuple(crates))
 
 
 def fill_crates(parts: Iterable[Part], *, crate_g: int) -> list[tuple[UnitKind, Unit]]:
@@ -70,7 +71,7 @@ def fill_crates(parts: Iterable[Part], *, crate_g: int) -> list[tuple[UnitKind, 
     for item in tally(parts):
         fitting = max(1, crate_g // item.grams) if item.grams else 0
         full, rest = divmod(item.quantity, fitting) if fitting else (0, item.quantity)
-        filled.extend(Unit([replace(item, quantity=fitting)]) for _ in range(full))
+        filled.extend(_full(item, fitting) for _ in range(full))
         if rest:
             left.append(replace(item, quantity=rest))
     filled.extend(domain.pack(left, bag_g=crate_g))
@@ -93,7 +94,7 @@ def tally(parts: Iterable[Part]) -> list[UnitLine]:
     return [replace(found[offer_id], line=number) for number, offer_id in enumerate(sorted(found), start=1)]
 
 
-def _cut(parts: Sequence[Part], packing: Packing) -> list[tuple[Part, ...]]:
+def _cut(parts: Iterable[Part], packing: Packing) -> list[list[Part]]:
     loads: list[list[Part]] = []
     grams = 0
     for part in parts:
@@ -103,7 +104,25 @@ def _cut(parts: Sequence[Part], packing: Packing) -> list[tuple[Part, ...]]:
             grams = 0
         loads[-1].append(part)
         grams += part.grams
-    return [tuple(load) for load in loads]
+    return loads
+
+
+def _within_pieces(
+    parts: Sequence[Part], packing: Packing
+) -> Iterator[tuple[Sequence[Part], list[tuple[UnitKind, Unit]]]]:
+    crates = fill_crates(parts, crate_g=packing.crate_g)
+    if packing.bulk_pieces is None or len(crates) <= packing.bulk_pieces or len(parts) == 1:
+        yield parts, crates
+        return
+    half = len(parts) // 2
+    for each in (parts[:half], parts[half:]):
+        yield from _within_pieces(each, packing)
+
+
+def _full(item: UnitLine, fitting: int) -> Unit:
+    unit = Unit()
+    unit.put(item, fitting)
+    return unit
 
 
 def _kind_of(unit: Unit, *, crate_g: int) -> UnitKind:

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.contracts.dispatch import Leg
 from services.contracts.orders import Form
 from services.contracts.values import GivenLine
+from services.dispatch.fleet.domain import Vehicle
 
 
 class UnitKind(StrEnum):
@@ -38,24 +39,35 @@ class UnitLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """The dated limits of what is packed: a bag and a crate in grams, a bulk load in both of its measures."""
+    """The dated limits of what is packed: a bag and a crate in grams, a bulk load in all its measures."""
 
     bag_g: int
     crate_g: int
     bulk_load_g: int
     bulk_households: int
+    bulk_pieces: int | None = None
 
 
 @dataclass(slots=True)
 class Unit:
-    """A bag or a crate being filled."""
+    """A bag or a crate being filled, and what it weighs by now."""
 
     lines: list[UnitLine] = field(default_factory=list)
+    grams: int = 0
 
-    @property
-    def grams(self) -> int:
-        """Return what the unit weighs."""
-        return sum(line.quantity * line.grams for line in self.lines)
+    def put(self, line: UnitLine, quantity: int) -> None:
+        """Add so many of a line's sale units."""
+        self.lines.append(replace(line, quantity=quantity))
+        self.grams += line.grams * quantity
+
+
+def fit_to(packing: Packing, vehicles: Iterable[Vehicle]) -> Packing:
+    """Return the limits with which the largest of these vehicles carries any load; of none: as they are."""
+    largest = max(vehicles, key=lambda vehicle: (vehicle.capacity_g, vehicle.capacity_pieces), default=None)
+    if largest is None:
+        return packing
+    bulk_load_g = min(packing.bulk_load_g, largest.capacity_g)
+    return replace(packing, bulk_load_g=bulk_load_g, bulk_pieces=largest.capacity_pieces)
 
 
 def split_by_outlet(lines: Iterable[GivenLine]) -> dict[UUID, list[GivenLine]]:
@@ -83,6 +95,8 @@ def pack(lines: Sequence[GivenLine | UnitLine], *, bag_g: int) -> list[Unit]:
         )
         left = line.quantity
         for bag in bags:
+            if not left:
+                break
             left -= _put(bag, wanted, left, bag_g=bag_g)
         while left:
             bags.append(Unit())
@@ -111,10 +125,10 @@ def _put(bag: Unit, line: UnitLine, quantity: int, *, bag_g: int) -> int:
     room = bag_g - bag.grams
     fitting = quantity if not line.grams else min(quantity, max(room, 0) // line.grams)
     if fitting:
-        bag.lines.append(replace(line, quantity=fitting))
+        bag.put(line, fitting)
     return fitting
 
 
 def _put_one(bag: Unit, line: UnitLine) -> int:
-    bag.lines.append(replace(line, quantity=1))
+    bag.put(line, 1)
     return 1

@@ -43,17 +43,31 @@ KEEP = text("""
     ORDER BY order_id
     ON CONFLICT DO NOTHING
 """)
-PACK = text("""
+MARK_READY = text("""
+    UPDATE manifests SET is_ready = counted.is_ready
+    FROM (
+        SELECT group_id, confirmed <= (
+            SELECT count(*) FROM manifest_parts WHERE manifest_parts.group_id = manifests.group_id
+        ) AS is_ready
+        FROM manifests WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND confirmed IS NOT NULL
+    ) AS counted
+    WHERE manifests.group_id = counted.group_id AND manifests.is_ready <> counted.is_ready
+""")
+# Any of them: one that cannot be packed must not stand before the others.
+CLAIM = text("""
     UPDATE manifests SET packed_at = :now
-    WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND packed_at IS NULL AND confirmed <= (
-        SELECT count(*) FROM manifest_parts WHERE manifest_parts.group_id = manifests.group_id
+    WHERE group_id = (
+        SELECT group_id FROM manifests WHERE is_ready AND packed_at IS NULL
+        ORDER BY random() LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     )
     RETURNING group_id
 """)
 # A part that was ended is counted, for its group's word has counted it, and not packed.
-FIND_PARTS = text("""
+LIST_PARTS = text("""
     SELECT manifest_parts.* FROM manifest_parts JOIN carried_orders USING (order_id)
-    WHERE group_id = ANY(CAST(:group_ids AS uuid[])) AND confirmed_sequence > ended_sequence
+    WHERE group_id = :group_id AND confirmed_sequence > ended_sequence
+      AND (CAST(:after AS uuid) IS NULL OR order_id > :after)
+    ORDER BY order_id LIMIT :limit
 """)
 
 
@@ -77,18 +91,19 @@ async def keep_parts(session: AsyncSession, parts: Sequence[Mapping[str, object]
     await session.execute(KEEP, {"parts": to_json(parts)})
 
 
-async def pack(session: AsyncSession, group_ids: Iterable[UUID], now: datetime) -> list[UUID]:
-    """Mark those manifests packed that have their word and all their parts and were not; return them.
-
-    The caller holds the manifests.
-    """
-    given = {"group_ids": sorted(set(group_ids)), "now": now}
-    return sorted((await session.execute(PACK, given)).scalars())
+async def mark_ready(session: AsyncSession, group_ids: Iterable[UUID]) -> None:
+    """Mark those manifests ready that have their word and all their parts; the caller holds them."""
+    await session.execute(MARK_READY, {"group_ids": sorted(set(group_ids))})
 
 
-async def find_parts(session: AsyncSession, group_ids: Iterable[UUID]) -> dict[UUID, list[Row[Any]]]:
-    """Return the parts of groups, without those that were ended."""
-    found: dict[UUID, list[Row[Any]]] = {}
-    for row in await session.execute(FIND_PARTS, {"group_ids": list(group_ids)}):
-        found.setdefault(row.group_id, []).append(row)
-    return found
+async def claim_ready(session: AsyncSession, now: datetime) -> UUID | None:
+    """Mark one that is ready packed, and hold it until the transaction ends; None where none waits."""
+    return (await session.execute(CLAIM, {"now": now})).scalar_one_or_none()
+
+
+async def list_parts(
+    session: AsyncSession, group_id: UUID, *, limit: int, after: UUID | None
+) -> Sequence[Row[Any]]:
+    """Return so many parts of a group, without those that were ended."""
+    given = {"group_id": group_id, "limit": limit, "after": after}
+    return (await session.execute(LIST_PARTS, given)).all()

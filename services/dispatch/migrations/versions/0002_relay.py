@@ -246,8 +246,8 @@ LOADS: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX carried_orders_by_slot ON carried_orders (slot_id)",
-    # A group that travels in bulk: its loads are made when all its confirmed parts are there, which the
-    # group's own word counts. Parts and word come in any order.
+    # A group that travels in bulk: it is ready to be packed when all its confirmed parts are there, which
+    # the group's own word counts; parts and word come in any order. Its loads are made by whoever claims it.
     """
     CREATE TABLE manifests (
         group_id uuid PRIMARY KEY,
@@ -255,9 +255,11 @@ LOADS: tuple[str, ...] = (
         confirmed integer CHECK (confirmed >= 0),
         rule text,
         seed text,
+        is_ready boolean NOT NULL DEFAULT false,
         packed_at timestamptz
     )
     """,
+    "CREATE INDEX manifests_to_pack ON manifests (group_id) WHERE is_ready AND packed_at IS NULL",
     """
     CREATE TABLE manifest_parts (
         order_id uuid PRIMARY KEY REFERENCES carried_orders,
