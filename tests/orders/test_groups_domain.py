@@ -16,9 +16,12 @@ CABBAGE = new_id()
 
 def ask(*quantities: int) -> list[PartLine]:
     return [
-        PartLine(order_id=new_id(), household_id=new_id(), line=1, product_id=CABBAGE, quantity=quantity)
+        PartLine(
+            order_id=new_id(), household_id=new_id(), line=1, product_id=CABBAGE, quantity=quantity,
+            seen_price_fen=450,
+        )
         for quantity in quantities
-    ]
+    ]  # fmt: skip
 
 
 def shares_of(lines: list[PartLine], granted: int, *, seed: str = "2022-04-05") -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain
@@ -45,13 +45,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartLine:
-    """What one household's part of a group asks of one product; a part has one line for each product."""
+    """What one household's part asks of one product, of which it has one line, by the price that it saw."""
 
     order_id: UUID
     household_id: UUID
     line: int
     product_id: UUID
     quantity: int
+    seen_price_fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,24 @@ class Share:
     def missing(self) -> int:
         """Return how many units the household does not get."""
         return self.line.quantity - self.granted
+
+
+@dataclass(slots=True)
+class Pile:
+    """What is left of a part of a grant; equal takings are one value: thousands of households want alike."""
+
+    part: GivenLine
+    left: int
+    takings: dict[tuple[int, int], GivenLine] = field(default_factory=dict)
+
+    def take(self, line: int, quantity: int) -> GivenLine:
+        """Return so much of the part as a line's own."""
+        self.left -= quantity
+        found = self.takings.get((line, quantity))
+        if found is None:
+            found = self.part.model_copy(update={"line": line, "quantity": quantity})
+            self.takings[line, quantity] = found
+        return found
 
 
 class BrokenGrant(Exception):
@@ -104,14 +123,14 @@ def give(
     shares: Mapping[UUID, Sequence[Share]], grants: Iterable[Grant]
 ) -> Mapping[UUID, tuple[GivenLine, ...]]:
     """Return what each order gets from which outlet; what is given of a part is the part, to the unit."""
-    parts = {grant.product_id: _parts_of(grant) for grant in grants}
+    piles = {grant.product_id: _piles_of(grant) for grant in grants}
     given: dict[UUID, tuple[GivenLine, ...]] = {}
     # Always in the orders' order: whoever is early in one product is early in all, so that few get
     # their goods from more outlets than they must.
     for order_id in sorted(shares):
         given[order_id] = tuple(
             chain.from_iterable(
-                _take(parts[share.line.product_id], share) for share in shares[order_id] if share.granted
+                _take(piles[share.line.product_id], share) for share in shares[order_id] if share.granted
             )
         )
     return given
@@ -157,20 +176,19 @@ def check_grant(grant: Grant) -> None:
         raise BrokenGrant(product_id=grant.product_id)
 
 
-def _parts_of(grant: Grant) -> deque[GivenLine]:
+def _piles_of(grant: Grant) -> deque[Pile]:
     check_grant(grant)
-    return deque(grant.parts)
+    return deque(Pile(part, part.quantity) for part in grant.parts)
 
 
-def _take(parts: deque[GivenLine], share: Share) -> Iterable[GivenLine]:
+def _take(piles: deque[Pile], share: Share) -> Iterable[GivenLine]:
     wanted = share.granted
     while wanted:
-        part = parts.popleft()
-        taken = min(wanted, part.quantity)
-        yield part.model_copy(update={"line": share.line.line, "quantity": taken})
+        taken = min(wanted, piles[0].left)
+        yield piles[0].take(share.line.line, taken)
         wanted -= taken
-        if taken < part.quantity:
-            parts.appendleft(part.model_copy(update={"quantity": part.quantity - taken}))
+        if not piles[0].left:
+            piles.popleft()
 
 
 def _share_product(asking: Sequence[PartLine], granted: int, *, seed: str) -> Iterable[Share]:

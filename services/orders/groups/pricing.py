@@ -12,9 +12,6 @@ from services.orders.groups.domain import PartLine, Share
 
 PRICE_CHANGED: Final = "catalog.price_changed"
 
-# A part's order and its line's number → the price that the household saw, in fen.
-Seen = Mapping[tuple[UUID, int], int]
-
 
 def narrow_tally(tally: Sequence[TallyLine], *, most: int) -> tuple[TallyLine, ...]:
     """Return at most `most` lines, though every household may have seen a price of its own.
@@ -36,24 +33,24 @@ def narrow_tally(tally: Sequence[TallyLine], *, most: int) -> tuple[TallyLine, .
 
 
 def share_out(
-    lines: Sequence[PartLine], grants: Sequence[Grant], *, seen: Seen, seed: str
+    lines: Sequence[PartLine], grants: Sequence[Grant], *, seed: str
 ) -> tuple[Mapping[UUID, Sequence[Share]], Mapping[UUID, tuple[GivenLine, ...]]]:
     """Return what each order gets, of everything together and line by line from which outlet.
 
     What is dearest is shared first, by the published rule, among those who saw such a price; what is left
     of their wishes takes part in the cheaper goods. Where all saw enough, that is one sharing of all.
     """
-    steps = _steps_of(grants, lines, seen)
+    steps = _steps_of(grants, lines)
     got: Counter[tuple[UUID, int]] = Counter()
     given: defaultdict[UUID, tuple[GivenLine, ...]] = defaultdict(tuple)
     for step in range(max(map(len, steps.values()), default=0)):
         offered = {product: found[step] for product, found in steps.items() if step < len(found)}
         asking = [
-            replace(line, quantity=line.quantity - got[_key(line)])
+            line if not had else replace(line, quantity=line.quantity - had)
             for line in lines
             if line.product_id in offered
-            and line.quantity > got[_key(line)]
-            and seen[_key(line)] >= offered[line.product_id][0]
+            and line.seen_price_fen >= offered[line.product_id][0]
+            and line.quantity > (had := got[_key(line)])
         ]
         amounts = {product: grant.granted for product, (_, grant) in offered.items()}
         shares = domain.share_grants(asking, amounts, seed=seed)
@@ -66,20 +63,28 @@ def share_out(
     return of_order, {order_id: given[order_id] for order_id in of_order}
 
 
-def failures_of(shares: Iterable[Share], grants: Sequence[Grant], *, seen: Seen) -> tuple[LineFailure, ...]:
-    """Return the lines that get less than asked; one that saw too low a price has the lowest there is."""
+def failures_of(
+    shares: Mapping[UUID, Iterable[Share]], grants: Sequence[Grant]
+) -> Mapping[UUID, tuple[LineFailure, ...]]:
+    """Return each order's lines that get less than asked; one that saw too low a price has the lowest."""
     lowest = {
         grant.product_id: min(part.price_fen for part in grant.parts) for grant in grants if grant.parts
     }
-    return tuple(
-        failure.model_copy(
-            update={"code": PRICE_CHANGED, "asked": seen[_key(share.line)], "available": price}
+    return {
+        order_id: tuple(
+            _name_price(failure, share.line.seen_price_fen, lowest=lowest)
+            for share in of_order
+            for failure in domain.failures_of([share])
         )
-        if (price := lowest.get(failure.product_id, 0)) > seen[_key(share.line)]
-        else failure
-        for share in shares
-        for failure in domain.failures_of([share])
-    )
+        for order_id, of_order in shares.items()
+    }
+
+
+def _name_price(failure: LineFailure, seen: int, *, lowest: Mapping[UUID, int]) -> LineFailure:
+    price = lowest.get(failure.product_id, 0)
+    if price <= seen:
+        return failure
+    return failure.model_copy(update={"code": PRICE_CHANGED, "asked": seen, "available": price})
 
 
 def _narrow(asked: Counter[int], *, most: int) -> Counter[int]:
@@ -92,13 +97,11 @@ def _narrow(asked: Counter[int], *, most: int) -> Counter[int]:
     return narrowed
 
 
-def _steps_of(
-    grants: Iterable[Grant], lines: Iterable[PartLine], seen: Seen
-) -> Mapping[UUID, list[tuple[int, Grant]]]:
+def _steps_of(grants: Iterable[Grant], lines: Iterable[PartLine]) -> Mapping[UUID, list[tuple[int, Grant]]]:
     """Return each product's goods by the price that must have been seen for them, the dearest first."""
     prices: defaultdict[UUID, set[int]] = defaultdict(set)
     for line in lines:
-        prices[line.product_id].add(seen[_key(line)])
+        prices[line.product_id].add(line.seen_price_fen)
     steps: dict[UUID, list[tuple[int, Grant]]] = {}
     for grant in grants:
         domain.check_grant(grant)

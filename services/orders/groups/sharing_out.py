@@ -68,21 +68,19 @@ async def _share(
             line=line.line,
             product_id=line.product_id,
             quantity=line.quantity,
+            seen_price_fen=line.seen_price_fen,
         )
         for part in parts
         for line in part.lines
     ]
-    seen = {(part.order_id, line.line): line.seen_price_fen for part in parts for line in part.lines}
-    shares, given = pricing.share_out(lines, grants, seen=seen, seed=group.seed)
+    shares, given = pricing.share_out(lines, grants, seed=group.seed)
     if group.status == GroupStatus.REFUSED:
         # The clock was faster: each part says which of the group's goods it lets go.
         await queries.end(session, group.group_id, GroupStatus.REFUSED, grants=grants)
         await deciding.let_go(session, [(part, given[part.order_id]) for part in parts], now)
         return
     await queries.end(session, group.group_id, GroupStatus.DECIDED, grants=grants)
-    failures = {
-        order_id: pricing.failures_of(of_order, grants, seen=seen) for order_id, of_order in shares.items()
-    }
+    failures = pricing.failures_of(shares, grants)
     decided = [_decide(part, failures[part.order_id], given[part.order_id]) for part in parts]
     await deciding.settle(session, {part.order_id: part for part in parts}, decided, now)
     await _tell(session, [group])
