@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +18,7 @@ import pytest
 
 from services.console.machine import processes, running
 from services.console.machine.databases import SERVICES
+from services.console.machine.folder import database_url_of
 from services.console.machine.running import Plan, Running
 from services.console.parts.ports import free_port
 from services.console.scenarios import case as cases
@@ -162,6 +164,7 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
         double = start(data, free_port())
         assert f"a run already goes on in {data} (process {first.pid})" in double.communicate(timeout=60)[0]
 
+        asyncio.run(let_a_month_pass(data))
         first.send_signal(signal.SIGKILL)
         first.wait()
         assert first.stdout is not None
@@ -171,6 +174,11 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
         assert "processes that a killed run had left" in said
         assert "the village of the last run goes on" in said
         assert client.get(f"/v1/orders/{order_id}").json()["status"] == "confirmed"
+        for path, end, days in (
+            ("duties", "ends_at", 7), ("vehicles", "shift_ends_at", 30), ("passes", "valid_to", 30),
+        ):  # fmt: skip
+            ends = [item[end] for item in list_as_commander(client, data, path)]
+            assert min(map(datetime.fromisoformat, ends)) > datetime.now(UTC) + timedelta(days=days - 1)
         for service in SERVICES:
             assert client.get(f"/v1/openapi/{service}.json").json()["info"]["title"] == service
 
@@ -186,6 +194,29 @@ def test_a_run_is_ordered_from_killed_and_goes_on_with_its_data(folder: Path) ->
     assert said.rstrip().endswith("stopping")
     assert again.returncode == 0
     assert [process for process in psutil.process_iter() if belongs(process, data)] == []
+
+
+async def let_a_month_pass(data: Path) -> None:
+    """Move what the village was given for a time into the past."""
+    for service, table, start, end in (
+        ("whitelist", "duties", "starts_at", "ends_at"),
+        ("dispatch", "vehicles", "shift_starts_at", "shift_ends_at"),
+        ("dispatch", "vehicle_passes", "valid_from", "valid_to"),
+    ):  # fmt: skip
+        url = database_url_of(service, data)
+        assert url is not None
+        connection = await asyncpg.connect(url)
+        earlier = f"{start} = {start} - interval '30 d', {end} = {end} - interval '30 d'"
+        done = await connection.execute(f"UPDATE {table} SET {earlier}")
+        await connection.close()
+        assert done != "UPDATE 0"
+
+
+def list_as_commander(client: httpx.Client, data: Path, path: str) -> list[dict[str, str]]:
+    head = {"authorization": f"Bearer {(data / 'tokens/commander').read_text()}"}
+    items: list[dict[str, str]] = client.get(f"/v1/{path}", headers=head).json()["items"]
+    assert items
+    return items
 
 
 def belongs(process: psutil.Process, data: Path) -> bool:

@@ -11,6 +11,7 @@ from services.contracts.values import ZoneClass
 
 COMMITMENT = "志愿服务承诺书-1"
 TEST_MAX_AGE_HOURS = 48
+FLEET_DAYS = 30
 
 
 async def gather_people(town: Town) -> None:
@@ -89,7 +90,7 @@ async def record_positive(town: Town, person_ids: Sequence[str]) -> None:
 
 async def _gather_vehicles(town: Town) -> None:
     now, case = datetime.now(UTC), town.case
-    until = (now + timedelta(days=30)).isoformat()
+    until = (now + timedelta(days=FLEET_DAYS)).isoformat()
     plates = [f"{case.assumed.plate_prefix}{number:05d}" for number in range(case.assumed.vehicles)]
     vehicles = [
         {"plate": plate, "kind": case.assumed.vehicle_kind, "capacity_g": case.assumed.vehicle_capacity_g,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.console.machine.folder import Folder, FolderUnusable
 from services.console.scenarios import case as cases
-from services.console.scenarios import goods, people, town, zone
+from services.console.scenarios import goods, people, renewal, town, zone
 from services.console.scenarios.case import Item
 from services.console.scenarios.voices import Voices
 from services.contracts.access import Role
@@ -97,7 +97,7 @@ async def _found(voices: Voices) -> Shown:
 
 
 async def _renew(voices: Voices, shown: Shown) -> None:
-    """Add the slots and the tests of the days that have come since."""
+    """Add the slots and the tests of the days that have come since; let no duty and no pass run out."""
     commander = voices.of(Role.COMMANDER, zone_ids=[shown.area_id])
     path = f"/v1/zones/{shown.zone_id}/slots"
     there = {datetime.fromisoformat(slot["cut_off_at"]) for slot in (await commander.get(path))["slots"]}
@@ -106,7 +106,10 @@ async def _renew(voices: Voices, shown: Shown) -> None:
     ]
     if missing:
         await commander.post(path, {"slots": missing})
-    await people.sample(voices.of(Role.HEALTH_OFFICER), shown.people)
+    health_officer = voices.of(Role.HEALTH_OFFICER)
+    await people.sample(health_officer, shown.people)
+    await renewal.renew_duties(health_officer, shown.people)
+    await renewal.renew_fleet(commander, cases.load("village").assumed.plate_prefix)
 
 
 def _slots(now: datetime) -> list[Item]:
