@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +9,7 @@ from services.catalog.stock.holds import application as holds
 from services.catalog.stock.holds import endings
 from services.catalog.stock.holds.moves import HandOver
 from services.catalog.supply import application as supply
-from services.contracts.dispatch import Leg, LoadHandedOver
+from services.contracts.dispatch import LoadHandedOver
 from services.contracts.orders import (
     GroupLocked,
     OrderCancelled,
@@ -23,9 +22,6 @@ from services.contracts.orders import (
 )
 from services.kit.consumer import Handlers
 from services.kit.event import Arrived
-
-# A device that is lost takes its log along: without the last leg such goods would be promised for ever.
-LEAVING: Final = frozenset({Leg.PICK_UP, Leg.DOOR})
 
 
 async def on_order_placed(
@@ -59,7 +55,10 @@ async def on_order_released(
 async def on_load_handed_over(
     session: AsyncSession, arrivals: Sequence[Arrived[LoadHandedOver]], now: datetime
 ) -> None:
-    """Let goods leave the shelves with the first baton; what is at its door has left, though nobody told."""
+    """Let goods leave the shelves with the first baton that is told of.
+
+    A device that is lost takes its log along: what is further has left, or it would be promised for ever.
+    """
     loads = [
         HandOver(
             load_id=arrived.event.load_id,
@@ -68,7 +67,6 @@ async def on_load_handed_over(
             occurred_at=arrived.event.occurred_at,
         )
         for arrived in arrivals
-        if arrived.event.leg in LEAVING
         for order_id in arrived.event.order_ids
     ]
     if loads:

@@ -18,7 +18,7 @@ from services.dispatch.loads import bulk, domain
 from services.dispatch.loads.bulk import Part
 from services.dispatch.loads.domain import Packing, UnitKind, UnitLine
 from services.dispatch.relay import domain as relay
-from services.dispatch.relay.domain import Contents, HandOver
+from services.dispatch.relay.domain import Contents, HandOver, Passage
 from services.dispatch.relay.parties import Cause
 from services.dispatch.splits import domain as splits
 from services.dispatch.splits import judging, refusals
@@ -375,13 +375,25 @@ def test_a_portion_is_delivered_when_all_its_bags_are_and_its_load_with_the_last
     assert relay.deliveries_of(CONTENTS.bags, log) == {UUID(int=41): NOW + HOUR / 12}
     log.append(handed(5, Leg.DOOR, "other", minute=6))
     assert relay.deliveries_of(CONTENTS.bags, log)[UUID(int=42)] == NOW + 7 * HOUR / 60
-    moments = relay.moments_of(CONTENTS.carried, log, bags=CONTENTS.all_bags)
+    moments = relay.moments_of(CONTENTS, log)
     assert (moments.at(Leg.DOOR), moments.at(Leg.GATE)) == (NOW + 7 * HOUR / 60, None)
 
 
 def test_a_load_of_which_nothing_is_left_is_over_when_it_is_split() -> None:
-    moments = relay.moments_of(CONTENTS.carried, [], bags=frozenset(), split_at=NOW)
-    assert (moments.at(Leg.DOOR), moments.touched_at, moments.passages) == (NOW, NOW, {})
+    bags = dict.fromkeys(CONTENTS.bags, frozenset[UUID]())
+    split = replace(CONTENTS, bags=bags, split_at=NOW, split_by=CREW["steward"])
+    moments = relay.moments_of(split, [])
+    assert (moments.at(Leg.DOOR), moments.touched_at, moments.taker(Leg.PICK_UP)) == (NOW, NOW, None)
+
+
+def test_what_was_split_had_come_to_its_gate_by_then_and_a_hand_over_there_says_when() -> None:
+    split = replace(CONTENTS, split_at=NOW, split_by=CREW["steward"])
+    came = Passage(giver_id=CREW["steward"], taker_id=CREW["steward"], at=NOW)
+    log = [handed(1, Leg.GATE, "steward", minute=-3)]
+    assert relay.moments_of(split, []).passages == relay.moments_of(split, log).passages == {Leg.GATE: came}
+    log += [handed(2, Leg.GATE, "steward", minute=-2), handed(1, Leg.PICK_UP, "driver", minute=-9)]
+    (leg,) = (told := relay.moments_of(split, log)).passages
+    assert (leg, told.at(leg), told.touched_at) == (Leg.GATE, NOW - HOUR / 30, NOW - 9 * HOUR / 60)
 
 
 def test_a_unit_passes_only_the_legs_it_is_there_for() -> None:
@@ -419,7 +431,7 @@ def test_a_shuffled_and_doubled_log_of_a_bulk_load_gives_the_same_custody(
     chance.shuffle(other)
 
     def state_of(told: list[HandOver]) -> tuple:
-        moments = relay.moments_of(contents.carried, told, bags=contents.all_bags, split_at=contents.split_at)
+        moments = relay.moments_of(contents, told)
         return relay.holders_of(contents, told), relay.deliveries_of(contents.bags, told), moments
 
     assert state_of(other) == state_of(log)

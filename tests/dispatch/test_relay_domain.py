@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from services.contracts.dispatch import Leg
 from services.dispatch.relay import domain
-from services.dispatch.relay.domain import HandOver
+from services.dispatch.relay.domain import Contents, HandOver
 from services.kit.ids import new_id
 
 NOON = datetime(2022, 11, 20, 4, 0, tzinfo=UTC)
 UNITS = [UUID(int=number) for number in (1, 2, 3)]
+CONTENTS = Contents(carried=frozenset(UNITS), bags={UUID(int=21): frozenset(UNITS)}, order_ids=())
 PEOPLE = [UUID(int=number) for number in (11, 12, 13, 14)]
 
 hand_overs = st.builds(
@@ -47,18 +48,18 @@ def test_a_shuffled_and_doubled_log_gives_the_same_custody(
     chance.shuffle(other)
     assert domain.custody_of(other) == domain.custody_of(log)
     assert domain.holder_of(other) == domain.holder_of(log)
-    assert domain.moments_of(set(UNITS), other) == domain.moments_of(set(UNITS), log)
+    assert domain.moments_of(CONTENTS, other) == domain.moments_of(CONTENTS, log)
 
 
 @given(logs, hand_overs)
 def test_one_hand_over_more_never_takes_a_leg_back(log: list[HandOver], more: HandOver) -> None:
-    before = domain.moments_of(set(UNITS), log).passages.keys()
-    assert before <= domain.moments_of(set(UNITS), [*log, more]).passages.keys()
+    before = domain.moments_of(CONTENTS, log).passages.keys()
+    assert before <= domain.moments_of(CONTENTS, [*log, more]).passages.keys()
 
 
 @given(logs)
 def test_a_load_passes_a_leg_exactly_when_each_of_its_units_has(log: list[HandOver]) -> None:
-    passed = domain.moments_of(set(UNITS), log).passages
+    passed = domain.moments_of(CONTENTS, log).passages
     for leg in Leg:
         assert (leg in passed) == ({each.load_unit_id for each in log if each.leg is leg} == set(UNITS))
 

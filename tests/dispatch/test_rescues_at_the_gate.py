@@ -15,7 +15,7 @@ from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests.dispatch.builders import GATE, HOUR, NOW, make_cleared, make_duty, make_suspended, rows, tell
-from tests.dispatch.bulks import BulkRelay, make_bulk_relay
+from tests.dispatch.bulks import EGGS, BulkRelay, make_bulk_relay
 from tests.dispatch.rescued import minutes_from_now
 
 
@@ -131,6 +131,24 @@ async def test_bags_of_a_steward_who_is_suspended_after_the_split_are_taken_over
     given = await relay.record(*relay.door_notes(2, giver_id=deputy, minutes=1))
     assert {item["is_breach"] for item in given} == {False}
     assert (await rescue_of(relay))["status"] == "settled"
+
+
+async def test_a_bag_of_which_all_was_lost_is_in_nobodys_hands(relay: BulkRelay) -> None:
+    deputy = await call_deputy(relay)
+    (eggs,) = relay.bags[2]
+    # It was given to the steward before it turned out that there is nothing to fill it with.
+    await relay.record(relay.note(2, eggs, giver_id=deputy))
+    await suspend(relay)
+    held = await rows(relay.sessions, "SELECT load_unit_id FROM rescue_units")
+    assert {row.load_unit_id for row in held} == {*relay.crates, eggs}
+
+    lost = relay.split_note((EGGS, "missing", 4000), steward_id=str(deputy), minutes=0)
+    assert (await relay.split(lost, "commander")).status_code < 300
+    assert (await rescue_of(relay))["status"] == "settled"
+
+    await tell(relay.sessions, make_suspended(deputy, Role.STEWARD), sequence=2)
+    held = await rows(relay.sessions, "SELECT load_unit_id FROM rescue_units WHERE settled_at IS NULL")
+    assert {row.load_unit_id for row in held} == {bag for door in (0, 1) for bag in relay.bags[door]}
 
 
 async def test_a_door_served_by_who_is_suspended_is_a_breach_all_the_same(relay: BulkRelay) -> None:

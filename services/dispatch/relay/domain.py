@@ -120,6 +120,15 @@ class Contents:
         return frozenset().union(*self.bags.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """How the last of a load passed a leg; a load that was split had come to its gate, told or not."""
+
+    giver_id: UUID
+    taker_id: UUID
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """When a load was first touched, and when the last of its units passed each leg.
@@ -128,7 +137,7 @@ class Moments:
     """
 
     touched_at: datetime | None
-    passages: Mapping[Leg, HandOver]
+    passages: Mapping[Leg, Passage]
     breached: AbstractSet[Leg]
     emptied_at: datetime | None = None
 
@@ -176,25 +185,22 @@ def holders_of(contents: Contents, hand_overs: Iterable[HandOver]) -> dict[UUID,
     return {**dict.fromkeys(contents.all_bags, at_gate), **last, **carried}
 
 
-def moments_of(
-    load_unit_ids: AbstractSet[UUID],
-    hand_overs: Sequence[HandOver],
-    *,
-    bags: AbstractSet[UUID] | None = None,
-    split_at: datetime | None = None,
-) -> Moments:
-    """Return what a load's hand-overs make of it; `bags` pass the doors where that is not what is carried.
+def moments_of(contents: Contents, hand_overs: Sequence[HandOver]) -> Moments:
+    """Return what a load's hand-overs, and its split, make of it.
 
     A unit passes a leg when it is first handed over there; a load when its last unit has. The legs may come
     in any order: what is at its door is delivered, though its way there is told later.
     """
-    at_doors = load_unit_ids if bags is None else bags
-    passing = {Leg.PICK_UP: load_unit_ids, Leg.GATE: load_unit_ids, Leg.DOOR: at_doors}
+    split_at, split_by = contents.split_at, contents.split_by
+    passing = {Leg.PICK_UP: contents.carried, Leg.GATE: contents.carried, Leg.DOOR: contents.all_bags}
     passages = {}
     for leg, wanted in passing.items():
         first = _first_passages(hand_overs, leg)
         if wanted and wanted <= first.keys():
-            passages[leg] = max((first[each] for each in wanted), key=lambda each: each.place_in_chain)
+            last = max((first[each] for each in wanted), key=lambda each: each.place_in_chain)
+            passages[leg] = Passage(giver_id=last.giver_id, taker_id=last.taker_id, at=last.at)
+    if split_at and split_by:
+        passages.setdefault(Leg.GATE, Passage(giver_id=split_by, taker_id=split_by, at=split_at))
     touches = [each.at for each in hand_overs]
     return Moments(
         touched_at=min([*touches, split_at] if split_at else touches, default=None),
@@ -202,7 +208,7 @@ def moments_of(
         breached={
             each.leg for each in hand_overs if each.is_breach and each.load_unit_id in passing[each.leg]
         },
-        emptied_at=None if at_doors else split_at,
+        emptied_at=None if contents.all_bags else split_at,
     )
 
 

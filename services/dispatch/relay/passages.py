@@ -28,12 +28,7 @@ async def move(session: AsyncSession, loads: Mapping[UUID, Row[Any]], now: datet
     hand_overs = await queries.find_of_loads(session, loads)
     contents = await queries.find_contents(session, loads)
     moments = {
-        load_id: domain.moments_of(
-            contents[load_id].carried,
-            hand_overs.get(load_id, ()),
-            bags=contents[load_id].all_bags,
-            split_at=contents[load_id].split_at,
-        )
+        load_id: domain.moments_of(contents[load_id], hand_overs.get(load_id, ()))
         for load_id in sorted(loads)
     }
     news = {

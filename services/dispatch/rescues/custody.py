@@ -13,7 +13,8 @@ from services.contracts.values import Point
 from services.dispatch.rescues.domain import InHand, StrandedUnit
 
 # A unit's holder is the taker of its last hand-over: by leg, then by the moment that counts (`relay.domain`).
-# Of a load that was split, the crates are empty, and each bag is with who split it until it is handed over.
+# Of a load that was split, the crates are empty, and bags of which all was lost. Each other bag is with who
+# split it until it is handed over.
 FIND_IN_HAND = text("""
     WITH touched AS (
         SELECT load_unit_id FROM hand_overs WHERE leg < 3 AND taker_id = ANY(CAST(:person_ids AS uuid[]))
@@ -27,7 +28,7 @@ FIND_IN_HAND = text("""
         SELECT leg, taker_id FROM hand_overs WHERE hand_overs.load_unit_id = touched.load_unit_id
         ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
     ) AS last ON true
-    WHERE coalesce(last.leg, 2) < 3 AND (portion_id IS NOT NULL OR split_at IS NULL)
+    WHERE coalesce(last.leg, 2) < 3 AND (split_at IS NULL OR portion_id IS NOT NULL AND lines <> '[]')
       AND coalesce(taker_id, split_by) = ANY(CAST(:person_ids AS uuid[]))
 """)
 # What is on board though no scan has told it: the driver said that the trip leaves with all its loads.

@@ -70,7 +70,7 @@ LOCK_OF_LOADS = text("""
     ORDER BY rescue_id FOR NO KEY UPDATE
 """)
 # Out of those hands: given on, at its door, handed over in the rescue itself (to the same driver on another
-# vehicle, it may be), or an empty crate of a load that was split.
+# vehicle, it may be), or an empty crate or bag of a load that was split.
 SETTLE_UNITS = text("""
     UPDATE rescue_units SET settled_at = :now
     FROM load_units JOIN loads USING (load_id) LEFT JOIN LATERAL (
@@ -81,7 +81,7 @@ SETTLE_UNITS = text("""
     WHERE rescue_units.load_unit_id = load_units.load_unit_id AND rescue_units.settled_at IS NULL
       AND rescue_units.rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
       AND (last.leg = 3 OR last.taker_id <> rescue_units.holder_id OR last.rescue_id = rescue_units.rescue_id
-           OR (split_at IS NOT NULL AND portion_id IS NULL))
+           OR split_at IS NOT NULL AND (portion_id IS NULL OR lines = '[]'))
     RETURNING rescue_units.load_id
 """)
 SETTLE = text("""
