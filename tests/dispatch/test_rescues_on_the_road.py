@@ -8,12 +8,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.contracts.access import Role
 from services.dispatch import solving
 from services.dispatch.fleet import queries as fleet
 from services.dispatch.plans import application as plans
 from services.kit.database import Sessions
 from services.kit.ids import new_id
-from tests.dispatch.builders import HOUR, NOW, make_cleared, make_vehicle, rows, said, tell
+from tests.dispatch.builders import HOUR, NOW, make_cleared, make_suspended, make_vehicle, rows, said, tell
 from tests.dispatch.rescued import ROADSIDE, Carried, make_carried
 from tests.dispatch.towns import solve_here
 from tests.serving import headers
@@ -295,3 +296,28 @@ async def test_a_plan_that_waits_long_for_a_driver_is_made_anew(
     assert [tuple(row) for row in found] == [("failed", "dispatch.plan_outdated"), ("requested", None)]
     await tell(service_sessions, make_cleared(new_id()))
     assert (await carried.plan())["status"] == "planned"
+
+
+async def test_what_comes_back_into_the_same_hands_is_rescued_anew(carried: Carried) -> None:
+    await carried.suspend(carried.driver)
+    first, second = await carried.town.load_ids()
+    await carried.hand_over(1, carried.driver, carried.other, only=first)
+    await carried.hand_over(1, carried.other, carried.driver, only=first, minutes=0.5)
+
+    assert await carried.sweep() == 1
+    assert [await carried.sweep() for _ in range(3)] == [0, 0, 0]
+    waiting = [set(each["load_ids"]) for each in await carried.rescues(is_open=True)]
+    assert waiting == [{str(second)}, {str(first)}]
+    (noted,) = await rows(carried.sessions, "SELECT rescued FROM suspensions")
+    assert noted.rescued == 3
+    plans_of_first = await rows(
+        carried.sessions, "SELECT 1 FROM plans WHERE is_automatic AND :first = ANY(load_ids)", first=first
+    )
+    assert len(plans_of_first) == 2
+
+    await tell(carried.sessions, make_cleared(carried.driver), sequence=3)
+    await carried.hand_over(1, carried.driver, carried.other, only=first, minutes=1)
+    await carried.hand_over(1, carried.other, carried.driver, only=first, minutes=1.5)
+    await tell(carried.sessions, make_suspended(carried.driver, Role.DRIVER), sequence=4)
+    ours = [each for each in await carried.rescues(is_open=True) if str(first) in each["load_ids"]]
+    assert len(ours) == 1

@@ -38,30 +38,48 @@ async def open_rescues(
     """Open a rescue for each situation that units are in; return the loads of which it is news.
 
     What waits on the road is on no trip any more, and planned anew; where nobody near by can take it over,
-    somebody is called. What joins a rescue that is open already is added to it.
+    somebody is called. What joins a rescue that is open already is added to it; what comes back into hands
+    that it was rescued from once is rescued anew, for it was given on in between.
     """
     # As who drives what: one after the other, so that nothing is opened twice.
     await trips_queries.lock_seats(session)
     situations = domain.group(await custody.find_stranded(session, held), causes)
     if not situations:
         return []
-    known = _by_situation(await queries.lock_open(session, {each.holder_id for each in situations}))
-    ids = {each: known.get(each) or new_id() for each in situations}
-    fresh = [each for each in situations if each not in known]
-    await queries.insert_rescues(
+    known = await queries.lock_open(session, {each.holder_id for each in situations})
+    joined = _find_joined(situations, _by_situation(known))
+    ids = {each: joined.get(each) or new_id() for each in situations}
+    fresh = [each for each in situations if each not in joined]
+    written = await queries.insert_rescues(
         session,
         [_rescue_of(ids[each], each, situations[each]) for each in fresh],
         [_unit_of(ids[each], unit) for each, units in situations.items() for unit in units],
         now,
     )
-    await _plan_ways(session, {ids[each]: units for each, units in situations.items()}, now)
+    news = {
+        each: [unit for unit in units if (ids[each], unit.load_unit_id) in written]
+        for each, units in situations.items()
+    }
+    await _plan_ways(session, {ids[each]: units for each, units in news.items()}, now)
     await escalation.escalate(session, [ids[each] for each in fresh], now, is_late=False)
     opened = [
         Opened(ids[each], each, frozenset(unit.load_id for unit in units))
-        for each, units in situations.items()
+        for each, units in news.items()
+        if units
     ]
     _tell(opened)
     return opened
+
+
+def _find_joined(
+    situations: Mapping[Situation, Sequence[StrandedUnit]], known: Mapping[Situation, Row[Any]]
+) -> dict[Situation, UUID]:
+    """Return which open rescue units join: one that none of them was in before."""
+    return {
+        each: known[each].rescue_id
+        for each, units in situations.items()
+        if each in known and not {unit.load_unit_id for unit in units} & set(known[each].load_unit_ids)
+    }
 
 
 async def _plan_ways(
@@ -78,7 +96,8 @@ async def _plan_ways(
         await queries.note_planned(session, [each for each, loads in on_road.items() if loads], now)
 
 
-def _by_situation(rows: Iterable[Row[Any]]) -> dict[Situation, UUID]:
+def _by_situation(rows: Iterable[Row[Any]]) -> dict[Situation, Row[Any]]:
+    """Return open rescues, the newest of each situation."""
     return {
         Situation(
             holder_id=row.holder_id,
@@ -87,7 +106,7 @@ def _by_situation(rows: Iterable[Row[Any]]) -> dict[Situation, UUID]:
             zone_id=row.zone_id,
             community_id=row.community_id,
             vehicle_id=row.vehicle_id,
-        ): row.rescue_id
+        ): row
         for row in rows
     }
 

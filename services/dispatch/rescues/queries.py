@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatch.rescues.domain import Covering
 from services.dispatch.rows import to_json
 
-# One that is just being settled is passed over: what is found now is then another.
+# One that is just being settled is passed over: what is found now is then another. With what was ever in it.
 LOCK_OPEN = text("""
-    SELECT * FROM rescues WHERE settled_at IS NULL AND holder_id = ANY(CAST(:holder_ids AS uuid[]))
+    SELECT *, ARRAY(
+        SELECT load_unit_id FROM rescue_units WHERE rescue_units.rescue_id = rescues.rescue_id
+    ) AS load_unit_ids
+    FROM rescues WHERE settled_at IS NULL AND holder_id = ANY(CAST(:holder_ids AS uuid[]))
     ORDER BY rescue_id FOR NO KEY UPDATE SKIP LOCKED
 """)
 INSERT = text("""
@@ -34,6 +37,7 @@ INSERT_UNITS = text("""
     )
     ORDER BY load_unit_id
     ON CONFLICT DO NOTHING
+    RETURNING rescue_id, load_unit_id
 """)
 # In key order, as trips hold them.
 TAKE_OFF = text("""
@@ -151,10 +155,11 @@ async def insert_rescues(
     rescues: Sequence[Mapping[str, object]],
     units: Sequence[Mapping[str, object]],
     now: datetime,
-) -> None:
-    """Write rescues, and the units of these and of others."""
+) -> set[tuple[UUID, UUID]]:
+    """Write rescues, and the units of these and of others; return which unit is in which now that was not."""
     await session.execute(INSERT, {"rows": to_json(rescues), "now": now})
-    await session.execute(INSERT_UNITS, {"rows": to_json(units)})
+    rows = await session.execute(INSERT_UNITS, {"rows": to_json(units)})
+    return {(row.rescue_id, row.load_unit_id) for row in rows}
 
 
 async def take_off(session: AsyncSession, load_ids: Iterable[UUID]) -> None:
