@@ -37,10 +37,12 @@ async def on_zone_opened(
 
 
 async def on_zone_closed(
-    session: AsyncSession, arrivals: Sequence[Arrived[ZoneClosed]], _now: datetime
+    session: AsyncSession, arrivals: Sequence[Arrived[ZoneClosed]], now: datetime
 ) -> None:
-    """Know that the zone takes no more orders."""
+    """Know that the zone takes no more orders, and by which class goes on what is still carried there."""
     await places_queries.close_zones(session, arrivals)
+    passed_on = {arrived.event.zone_id for arrived in arrivals if arrived.event.zone_class}
+    await rescues_application.take_work_in_zones(session, passed_on, now)
 
 
 async def on_area_stated(

@@ -25,21 +25,29 @@ OPEN = text("""
     ON CONFLICT (zone_id) DO UPDATE SET
         incident_id = excluded.incident_id, opened_sequence = excluded.opened_sequence,
         title = excluded.title, path = excluded.path,
-        -- A class that the zone's closing has stated since then is the one in force.
+        -- A class that the zone's closing has stated since then is the one in force; this was its former one.
         zone_class = CASE WHEN zones.closed_sequence > excluded.opened_sequence
-            THEN coalesce(zones.zone_class, excluded.zone_class) ELSE excluded.zone_class END
+            THEN coalesce(zones.zone_class, excluded.zone_class) ELSE excluded.zone_class END,
+        former_class = CASE WHEN zones.closed_sequence > excluded.opened_sequence
+            AND zones.class_since IS NOT NULL THEN excluded.zone_class END,
+        class_since = CASE WHEN zones.closed_sequence > excluded.opened_sequence THEN zones.class_since END
     WHERE zones.opened_sequence < excluded.opened_sequence
     RETURNING zone_id
 """)
 CLOSE = text("""
-    INSERT INTO zones (zone_id, incident_id, closed_sequence, zone_class)
-    SELECT * FROM unnest(
+    INSERT INTO zones (zone_id, incident_id, closed_sequence, zone_class, class_since)
+    SELECT zone_id, incident_id, closed_sequence, zone_class,
+           CASE WHEN zone_class IS NOT NULL THEN closed_at END
+    FROM unnest(
         CAST(:zone_ids AS uuid[]), CAST(:incident_ids AS uuid[]), CAST(:sequences AS bigint[]),
-        CAST(:classes AS text[])
-    ) AS row (zone_id) ORDER BY zone_id
+        CAST(:classes AS text[]), CAST(:moments AS timestamptz[])
+    ) AS row (zone_id, incident_id, closed_sequence, zone_class, closed_at) ORDER BY zone_id
     ON CONFLICT (zone_id) DO UPDATE SET
         closed_sequence = excluded.closed_sequence,
-        zone_class = coalesce(excluded.zone_class, zones.zone_class)
+        zone_class = coalesce(excluded.zone_class, zones.zone_class),
+        former_class = CASE WHEN excluded.zone_class IS NULL THEN zones.former_class
+            ELSE zones.zone_class END,
+        class_since = coalesce(excluded.class_since, zones.class_since)
     WHERE zones.closed_sequence < excluded.closed_sequence
 """)
 SAVE_COMMUNITIES = text("""
@@ -157,14 +165,15 @@ async def open_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpene
 async def close_zones(session: AsyncSession, arrivals: Sequence[Arrived[ZoneClosed]]) -> None:
     """Note that zones are closed, each at the sequence of that word.
 
-    What is still carried is judged by the class that the closing has stated; where the regime was lifted, by
-    the zone's own as before: the stricter is the safe side.
+    What is carried from then on is judged by the class that the closing has stated; where the regime was
+    lifted, by the zone's own as before: the stricter is the safe side.
     """
     given = {
         "zone_ids": [arrived.event.zone_id for arrived in arrivals],
         "incident_ids": [arrived.event.incident_id for arrived in arrivals],
         "sequences": [arrived.sequence for arrived in arrivals],
         "classes": [arrived.event.zone_class for arrived in arrivals],
+        "moments": [arrived.recorded_at for arrived in arrivals],
     }
     await session.execute(CLOSE, given)
 

@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg
 from services.contracts.orders import Form
-from services.contracts.values import Point, ZoneClass
+from services.contracts.values import Point
 from services.dispatch.crew import domain as crew_domain
 from services.dispatch.crew import queries as crew_queries
 from services.dispatch.crew.domain import CrewClearance, Duty
 from services.dispatch.loads.domain import UnitKind
 from services.dispatch.loads.marks import Marks
+from services.dispatch.places import domain as places_domain
 from services.dispatch.relay import domain, parties, passages, queries
 from services.dispatch.relay.domain import Evidence, HandOver, Proof
 from services.dispatch.relay.parties import Destination, Reason, Standing
@@ -261,8 +262,7 @@ def _find_reasons(note: HandOver, unit: Row[Any], facts: Facts, *, is_rescue: bo
         community_id=unit.community_id,
         building_id=unit.door_building_id,
         household_id=unit.door_household_id,
-        # A zone that was not heard of yet is taken for the strictest.
-        zone_class=ZoneClass(unit.zone_class or ZoneClass.SEALED),
+        zone_class=places_domain.class_at(unit, note.at),
     )
     return parties.find_reasons(note, load, standing)
 

@@ -16,7 +16,7 @@ from services.dispatch.rows import to_json
 LOCK_UNITS = text("""
     SELECT load_units.load_unit_id, load_units.kind, loads.*, portions.portion_id,
            portions.building_id AS door_building_id, portions.household_id AS door_household_id,
-           zones.zone_class, zones.path
+           zones.zone_class, zones.former_class, zones.class_since, zones.path
     FROM load_units JOIN loads USING (load_id)
     LEFT JOIN portions USING (portion_id)
     LEFT JOIN zones ON zones.zone_id = loads.zone_id

@@ -59,6 +59,11 @@ async def take_work_beyond_clearance(
         await take_work_from(session, outside, now)
 
 
+async def take_work_in_zones(session: AsyncSession, zone_ids: Iterable[UUID], now: datetime) -> None:
+    """Take the open work from those who are not cleared for what the class of these zones has become."""
+    await take_work_beyond_clearance(session, await custody.list_at_work(session, zone_ids), now)
+
+
 async def lose_vehicle(session: AsyncSession, vehicle_id: UUID, reason: str, now: datetime) -> list[UUID]:
     """Take a vehicle out of service: what is not loaded is planned anew; return the rescues of what is."""
     await fleet_application.lose_vehicle(session, vehicle_id, reason, now)

@@ -93,6 +93,17 @@ FIND_OUTSIDE = text("""
         WHEN 'precaution' THEN precaution_until WHEN 'controlled' THEN controlled_until ELSE sealed_until
     END, true)
 """)
+# Who drives to zones, or has had goods for them in hand.
+LIST_AT_WORK = text("""
+    SELECT driver_id FROM trips
+    WHERE status IN ('planned', 'departed') AND zone_ids && CAST(:zone_ids AS uuid[])
+    UNION
+    SELECT taker_id FROM hand_overs JOIN load_units USING (load_unit_id) JOIN loads USING (load_id)
+    WHERE hand_overs.leg < 3 AND delivered_at IS NULL AND zone_id = ANY(CAST(:zone_ids AS uuid[]))
+    UNION
+    SELECT split_by FROM loads
+    WHERE split_by IS NOT NULL AND delivered_at IS NULL AND zone_id = ANY(CAST(:zone_ids AS uuid[]))
+""")
 LIST_SUSPENDED = text("""
     SELECT person_id FROM crew WHERE is_suspended AND person_id IN (
         SELECT taker_id FROM hand_overs WHERE leg < 3 AND recorded_at > :since
@@ -149,6 +160,11 @@ async def find_outside(session: AsyncSession, person_ids: Iterable[UUID], now: d
         "now": now,
     }
     return set((await session.execute(FIND_OUTSIDE, given)).scalars())
+
+
+async def list_at_work(session: AsyncSession, zone_ids: Iterable[UUID]) -> set[UUID]:
+    """Return everybody who has open work in zones, and perhaps some who had."""
+    return set((await session.execute(LIST_AT_WORK, {"zone_ids": sorted(set(zone_ids))})).scalars())
 
 
 async def list_suspended(session: AsyncSession, since: datetime) -> set[UUID]:

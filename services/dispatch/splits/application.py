@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts import access
 from services.contracts.access import Action, Resource
 from services.contracts.orders import Form
-from services.contracts.values import ZoneClass
 from services.dispatch.crew import queries as crew_queries
 from services.dispatch.loads import domain as loads_domain
 from services.dispatch.loads.marks import Marks
+from services.dispatch.places import domain as places_domain
 from services.dispatch.relay import application as relay_application
 from services.dispatch.relay import domain as relay_domain
 from services.dispatch.relay import passages
@@ -114,8 +114,7 @@ async def _find_circumstances(
     standing = await crew_queries.find_standing(session, {(steward_id, at)})
     return Circumstances(
         at=at,
-        # A zone that was not heard of yet is taken for the strictest.
-        zone_class=ZoneClass(load.zone_class or ZoneClass.SEALED),
+        zone_class=places_domain.class_at(load, at),
         community_id=load.community_id,
         clearance=standing.get((steward_id, at)),
         duties=await crew_queries.find_duties(session, steward_id, since=at),

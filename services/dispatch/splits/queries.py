@@ -14,7 +14,8 @@ from services.dispatch.rows import to_json
 from services.dispatch.splits.domain import Promise
 
 FIND_LOAD = """
-    SELECT loads.*, zones.zone_class, zones.path, manifests.rule, manifests.seed
+    SELECT loads.*, zones.zone_class, zones.former_class, zones.class_since, zones.path, manifests.rule,
+           manifests.seed
     FROM loads LEFT JOIN zones USING (zone_id) LEFT JOIN manifests USING (group_id)
     WHERE load_id = :load_id
 """

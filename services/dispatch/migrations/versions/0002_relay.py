@@ -152,7 +152,11 @@ PLACES: tuple[str, ...] = (
         closed_sequence bigint NOT NULL DEFAULT 0,
         title text,
         zone_class text CHECK (zone_class IN ('sealed', 'controlled', 'precaution')),
-        path uuid[] NOT NULL DEFAULT '{}'
+        -- What was done before the closing stated another class is judged by the former one.
+        former_class text CHECK (former_class IN ('sealed', 'controlled', 'precaution')),
+        class_since timestamptz,
+        path uuid[] NOT NULL DEFAULT '{}',
+        CHECK (former_class IS NULL OR class_since IS NOT NULL)
     )
     """,
     """
