@@ -118,7 +118,7 @@ async def commit_automatic(session: AsyncSession, now: datetime) -> int:
         is_left = bool((await commitment.commit_plan(session, plan_id, chosen={}, now=now)).uncommitted)
     except Problem as problem:
         log.info("plan.uncommitted", plan_id=str(plan_id), code=problem.code)
-        is_left = problem.code == commitment.OUTDATED
+        is_left = problem.code in {commitment.OUTDATED, commitment.LOADS_TAKEN}
         if problem.code != commitment.NO_DRIVER:
             await queries.mark_failed(session, plan_id, problem.code)
     if is_left:
@@ -158,10 +158,10 @@ async def plan_anew(
 ) -> None:
     """Ask for plans of loads, one for each incident, that are committed by themselves.
 
-    What was to be committed of the same loads is superseded.
+    Plans of the same loads that wait to be committed are superseded; what else they carry is asked for too.
     """
     wanted = set(load_ids)
-    await queries.supersede(session, wanted, commitment.OUTDATED)
+    wanted |= await queries.supersede(session, wanted, commitment.OUTDATED)
     by_incident: dict[UUID, list[Row[Any]]] = {}
     for load in await queries.find_slots_of(session, wanted):
         by_incident.setdefault(load.incident_id, []).append(load)

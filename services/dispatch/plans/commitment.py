@@ -1,6 +1,7 @@
 """How a plan becomes trips that people drive: all rows held, all judged anew, in one transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 COMMITTED = Counter("trips_committed_total", "Trips that were given a driver by a plan")
 NO_DRIVER: Final = trips_domain.NO_DRIVER
 OUTDATED: Final = "dispatch.plan_outdated"
+LOADS_TAKEN: Final = "dispatch.loads_taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +118,34 @@ def _require_known(chosen: Mapping[UUID, UUID], proposed: Sequence[TripRow]) -> 
 
 async def _hold_loads(session: AsyncSession, proposed: Iterable[TripRow]) -> None:
     stops = await trip_stops.list_stops(session, [trip.trip_id for trip in proposed])
-    wanted = set(chain(*(stop.load_ids for stop in chain(*stops.values()))))
-    loads = await queries.lock_loads(session, wanted)
-    held = await trips_queries.find_held(session, wanted)
+    picked_up = [stop for stop in chain(*stops.values()) if stop.kind == "pick_up"]
+    places = {load_id: stop.place_id for stop in picked_up for load_id in stop.load_ids}
+    loads = await queries.lock_loads(session, places)
+    held = await trips_queries.find_held(session, places)
     if held:
         raise Conflict(
-            "dispatch.loads_taken",
+            LOADS_TAKEN,
             "Another plan carries some of these loads already",
             faults=[
-                Fault("", "dispatch.loads_taken", {"load_id": str(load_id), "trip_id": str(trip_id)})
+                Fault("", LOADS_TAKEN, {"load_id": str(load_id), "trip_id": str(trip_id)})
                 for load_id, trip_id in sorted(held.items())
             ],
         )
-    # What was touched may only be carried on where it waits to be rescued.
-    waiting = await queries.find_waiting(session, wanted)
+    waiting = await queries.find_waiting(session, places)
     changed = [
         Fault("", "dispatch.load_changed", {"load_id": str(load_id)})
-        for load_id in sorted(wanted)
-        if load_id not in loads
-        or (loads[load_id].touched_at and load_id not in waiting)
-        or loads[load_id].withdrawn_at
+        for load_id, place_id in sorted(places.items())
+        if not _is_there(loads.get(load_id), place_id, waiting.get(load_id))
     ]
     if changed:
         raise outdated(changed)
+
+
+def _is_there(load: Row[Any] | None, place_id: UUID, rescue_ids: AbstractSet[UUID] | None) -> bool:
+    if load is None or load.withdrawn_at:
+        return False
+    # What was touched may only be carried on from where it waits to be rescued.
+    return place_id in rescue_ids if rescue_ids else not load.touched_at and place_id == load.outlet_id
 
 
 def _find_outdated(

@@ -57,6 +57,7 @@ SUPERSEDE = text("""
         WHERE status = 'ready' AND is_automatic AND load_ids && CAST(:load_ids AS uuid[])
         FOR UPDATE SKIP LOCKED
     )
+    RETURNING load_ids
 """)
 # The pool: neither touched nor withdrawn, and on no trip. It goes to the work site of its community, if any.
 # What waits on the road to be rescued: as much as is there, from where it stands, in a window of its own.
@@ -81,7 +82,7 @@ FIND_WINDOWS = text("""
     SELECT slot_id, starts_at, ends_at FROM waves WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
 """)
 FIND_WAITING = text("""
-    SELECT load_id FROM rescue_units JOIN rescues USING (rescue_id)
+    SELECT DISTINCT load_id, rescue_id FROM rescue_units JOIN rescues USING (rescue_id)
     WHERE rescue_units.settled_at IS NULL AND community_id IS NULL
       AND load_id = ANY(CAST(:load_ids AS uuid[]))
 """)
@@ -122,7 +123,8 @@ REFER_TO_LOADS = text("""
     ORDER BY load_id FOR KEY SHARE
 """)
 LOCK_LOADS = text("""
-    SELECT load_id, touched_at, withdrawn_at FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
+    SELECT load_id, outlet_id, touched_at, withdrawn_at FROM loads
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
     ORDER BY load_id FOR NO KEY UPDATE
 """)
 LOCK_VEHICLES = text("""
@@ -178,9 +180,10 @@ async def mark_failed(session: AsyncSession, plan_id: UUID, failure: str) -> Non
     await session.execute(FAILED, {"plan_id": plan_id, "failure": failure})
 
 
-async def supersede(session: AsyncSession, load_ids: Iterable[UUID], failure: str) -> None:
-    """Let plans that wait to be committed by themselves come to nothing where others are asked for."""
-    await session.execute(SUPERSEDE, {"load_ids": sorted(set(load_ids)), "failure": failure})
+async def supersede(session: AsyncSession, load_ids: Iterable[UUID], failure: str) -> set[UUID]:
+    """Let plans of loads that wait to be committed by themselves come to nothing; return all their loads."""
+    rows = await session.execute(SUPERSEDE, {"load_ids": sorted(set(load_ids)), "failure": failure})
+    return {load_id for loads in rows.scalars() for load_id in loads}
 
 
 async def list_pool(
@@ -207,10 +210,12 @@ async def find_windows(session: AsyncSession, slot_ids: Sequence[UUID]) -> dict[
     return {row.slot_id: Window(row.starts_at, row.ends_at) for row in rows}
 
 
-async def find_waiting(session: AsyncSession, load_ids: Iterable[UUID]) -> set[UUID]:
-    """Return those loads of which some waits on the road to be rescued."""
-    rows = await session.execute(FIND_WAITING, {"load_ids": sorted(set(load_ids))})
-    return set(rows.scalars())
+async def find_waiting(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
+    """Return the rescues in which something of loads waits on the road, by load."""
+    waiting: dict[UUID, set[UUID]] = {}
+    for row in await session.execute(FIND_WAITING, {"load_ids": sorted(set(load_ids))}):
+        waiting.setdefault(row.load_id, set()).add(row.rescue_id)
+    return waiting
 
 
 async def find_stranded(session: AsyncSession, rescue_ids: Iterable[UUID]) -> dict[UUID, Point]:
