@@ -18,7 +18,11 @@ from services.kit.caller import Caller
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tie:
-    """A caller with everything that ties that person to some loads."""
+    """A caller with everything that ties that person to some loads.
+
+    `takers` are those who ever had some of a load in hand where something is told of it, and those who have
+    some now where it is read (`reading`).
+    """
 
     caller: Caller
     drivers: Mapping[UUID, UUID]
@@ -75,7 +79,7 @@ class Tie:
         )
 
     def _had(self, load: Any) -> bool:
-        # Who has it or had it is tied to it for good: the log of a driver taken off the trip still counts.
+        # Who tells is tied to it for good: the log of a driver taken off the trip still counts.
         return self.caller.person_id in self.takers.get(load.load_id, frozenset())
 
 

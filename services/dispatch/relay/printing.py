@@ -18,7 +18,7 @@ from services.dispatch.loads import queries as loads_queries
 from services.dispatch.loads.captions import Part, Wanted
 from services.dispatch.loads.label import Caption
 from services.dispatch.places import queries as places_queries
-from services.dispatch.relay import application, permission
+from services.dispatch.relay import permission, reading
 from services.kit.caller import Caller
 from services.kit.errors import NotFound
 
@@ -73,7 +73,7 @@ async def _find_printable(
     packs = access.may(caller, Action.HAND_OVER, permission.resource_of(load, path))
     if load.form == Form.BAGGED:
         return (False,) if packs else ()
-    tie = await application.find_tie(session, caller, [load_id], since=now)
+    tie = await reading.find_tie(session, caller, [load_id], now)
     splits = tie.may_split(load, path, now)
     return tuple(portioned for portioned, may in ((False, packs), (True, splits)) if may)
 

@@ -19,7 +19,7 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow
 from services.dispatch.loads.views import LoadUnitView
 from services.dispatch.places import queries as places_queries
-from services.dispatch.relay import application, domain, queries
+from services.dispatch.relay import application, domain, queries, reading
 from services.dispatch.relay.application import Noted
 from services.dispatch.relay.domain import HandOver, Proof, ProofKind
 from services.dispatch.relay.views import (
@@ -190,7 +190,7 @@ async def _get_load(
     load = await loads_queries.find_load(session, load_id)
     if load is None:
         raise _missing()
-    tie = await application.find_tie(session, caller, [load_id], since=now)
+    tie = await reading.find_tie(session, caller, [load_id], now)
     zones = await places_queries.find_zones(session, [load.zone_id])
     path = zones[load.zone_id].path if load.zone_id in zones else ()
     if not tie.may_read(load, path, now):

@@ -18,7 +18,7 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.places import domain as places_domain
 from services.dispatch.relay import application as relay_application
 from services.dispatch.relay import domain as relay_domain
-from services.dispatch.relay import passages
+from services.dispatch.relay import passages, reading
 from services.dispatch.relay.domain import ProofKind
 from services.dispatch.relay.permission import Tie
 from services.dispatch.splits import domain, judging, queries, recording, refusals
@@ -72,7 +72,7 @@ async def get_load(session: AsyncSession, caller: Caller, load_id: UUID, now: da
     load = await queries.find_load(session, load_id)
     if load is None or load.form != Form.BULK:
         raise _missing()
-    tie = await relay_application.find_tie(session, caller, [load_id], since=now)
+    tie = await reading.find_tie(session, caller, [load_id], now)
     if not tie.may_split(load, load.path or (), now):
         raise _missing()
     return load
