@@ -67,6 +67,7 @@ class Carried:
         *,
         minutes: float = 0,
         only: UUID | None = None,
+        only_unit: UUID | None = None,
         by: dict[str, str] | None = None,
         **given: Any,
     ) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ class Carried:
                 **given,
             }
             for unit in await self.units()
-            if only in (None, unit.load_id)
+            if only in (None, unit.load_id) and only_unit in (None, unit.load_unit_id)
         ]
         head = by or self.town.commander()
         answer = await self.town.client.post("/v1/hand-overs", json={"hand_overs": notes}, headers=head)

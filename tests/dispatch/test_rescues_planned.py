@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.dispatch import solving
 from services.dispatch.plans import application as plans
+from services.dispatch.plans import queries as plan_queries
 from services.kit import database
 from services.kit.database import Sessions
 from tests.dispatch.builders import make_cleared, rows, tell
@@ -36,6 +37,11 @@ async def pick_ups(carried: Carried) -> set[UUID]:
         "WHERE kind = 'pick_up' AND status = 'planned'",
     )
     return {row.place_id for row in found}
+
+
+async def trip_states(carried: Carried) -> list[str]:
+    found = await rows(carried.sessions, "SELECT status FROM trips ORDER BY trip_id")
+    return [row.status for row in found]
 
 
 async def test_a_plan_from_the_outlet_is_not_committed_for_goods_that_stand_on_the_road(
@@ -107,3 +113,60 @@ async def test_what_a_plan_was_to_carry_beside_loads_that_another_took_is_planne
         ("driver_suspended", "failed", "dispatch.loads_taken", [first, second]),
         ("driver_suspended", "requested", None, [second]),
     ]
+
+
+async def test_a_load_of_which_parts_wait_in_two_places_is_brought_from_one_after_the_other(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    """Two bags are with the first driver; the next takes one of them and is suspended; a third comes."""
+    carried = await make_carried(
+        client, service_sessions, tmp_path, legs=0, orders=1, grams=15_000, drivers=3
+    )
+    first_bag, _ = [unit.load_unit_id for unit in await carried.units()]
+    (load_id,) = await carried.town.load_ids()
+    first = carried.driver
+    await carried.hand_over(1, None, first, minutes=-4)
+    await carried.suspend(first)
+    next_trip = await carried.plan()
+    following = UUID(next_trip["driver_id"])
+    await carried.hand_over(1, first, following, only_unit=first_bag)
+
+    await carried.suspend(following)
+
+    at_first, at_next = sorted(await carried.rescues(), key=lambda each: each["holder_id"] != str(first))
+    assert [(each["holder_id"], each["pieces"], each["takers"]) for each in (at_first, at_next)] == [
+        (str(first), 1, []), (str(following), 1, []),
+    ]  # fmt: skip
+    assert await trip_states(carried) == ["stranded", "stranded"]
+
+    last_trip = await carried.plan()
+
+    third = UUID(last_trip["driver_id"])
+    assert (last_trip["stops"][0]["place_id"], third in {first, following}) == (at_next["rescue_id"], False)
+    assert (await carried.rescue(at_first["rescue_id"]))["takers"] == []
+    (taker,) = (await carried.rescue(at_next["rescue_id"]))["takers"]
+    assert (taker["person_id"], taker["trip_id"]) == (str(third), last_trip["trip_id"])
+    assert await carried.follow(minutes=2) == 0
+    await carried.hand_over(1, following, third, only_unit=first_bag, minutes=1)
+    assert await trip_states(carried) == ["stranded", "stranded", "departed"]
+
+    assert await carried.follow(minutes=3) == 1
+
+    assert (await automatic_plans(carried))[-1] == ("rescue", "requested", None, [load_id])
+    async with carried.sessions() as session:
+        (load,) = await plan_queries.list_pool(session, [carried.town.slot_id], [load_id])
+    assert (load.origin_id, load.pieces) == (UUID(at_first["rescue_id"]), 1)
+
+
+async def test_a_trip_whose_goods_are_found_to_stand_on_the_road_is_not_made(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0, orders=1)
+    await carried.suspend(carried.driver)
+    assert await trip_states(carried) == ["planned"]
+
+    await carried.hand_over(1, None, carried.driver, minutes=-4)
+    await carried.sweep()
+
+    assert await trip_states(carried) == ["released"]
+    assert await rows(carried.sessions, "SELECT 1 FROM trip_seats WHERE left_at IS NULL") == []

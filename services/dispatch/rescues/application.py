@@ -95,7 +95,7 @@ async def open_late(session: AsyncSession, now: datetime) -> int:
     opened: list[Opened] = []
     if people := await custody.list_suspended(session, now - LOOKED_BACK):
         held = await custody.find_in_hand(session, people)
-        opened = await opening.open_rescues(session, held, domain.SUSPENDED, now)
+        opened += await opening.open_rescues(session, held, domain.SUSPENDED, now)
         await _note(session, Count(), opened, now)
     lapsed = await crew_queries.claim_lapsed(session, now, batch=DUTIES_AT_ONCE)
     lapsed |= await custody.list_off_duty(session, now - LOOKED_BACK, now)
@@ -107,7 +107,7 @@ async def settle(
 ) -> dict[UUID, UUID | None]:
     """Let units that have left the hands they are rescued from leave their rescues; None: of all loads.
 
-    Return who has those loads now of which nothing waits any more: the trip that comes for them is to know.
+    Return who has those loads now that their trips came for: these are to know.
     The caller holds the rows of the loads, if it names them.
     """
     rescue_ids = await queries.lock_of_loads(session, load_ids)
@@ -130,6 +130,8 @@ async def follow(session: AsyncSession, now: datetime) -> int:
     waiting = await queries.list_unplanned(session, now, every=PLANNED_EVERY, patience=PATIENCE)
     if waiting:
         loads = {row.load_id for row in waiting}
+        # What their trips came for is on board: the rest of them is another trip's.
+        await trips_application.take_off(session, loads)
         await plans_application.plan_anew(session, loads, cause="rescue", now=now)
         await queries.note_planned(session, [row.rescue_id for row in waiting], now)
     return len(takers) + escalated + len(waiting)

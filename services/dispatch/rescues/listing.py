@@ -21,8 +21,8 @@ SHOWN = """
         SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_object(
             'person_id', driver_id, 'vehicle_id', trips.vehicle_id, 'trip_id', trip_id
         )), '[]') AS coming
-        FROM trip_loads JOIN trips USING (trip_id)
-        WHERE rescues.community_id IS NULL AND is_held AND driver_id IS NOT NULL
+        FROM trip_stops JOIN trips USING (trip_id) JOIN trip_loads USING (trip_id)
+        WHERE kind = 'pick_up' AND place_id = rescues.rescue_id AND is_held AND driver_id IS NOT NULL
           AND load_id = ANY(waiting.load_ids)
     ) AS planned
 """

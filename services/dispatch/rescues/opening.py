@@ -15,6 +15,7 @@ from services.contracts.dispatch import Leg
 from services.dispatch.plans import application as plans_application
 from services.dispatch.rescues import custody, domain, escalation, queries
 from services.dispatch.rescues.domain import Cause, InHand, Situation, StrandedUnit
+from services.dispatch.trips import application as trips_application
 from services.dispatch.trips import queries as trips_queries
 from services.kit.ids import new_id
 
@@ -91,7 +92,7 @@ async def _plan_ways(
     }
     load_ids = set().union(*on_road.values())
     if load_ids:
-        await queries.take_off(session, load_ids)
+        await trips_application.take_off(session, load_ids)
         await plans_application.plan_anew(session, load_ids, cause="rescue", now=now)
         await queries.note_planned(session, [each for each, loads in on_road.items() if loads], now)
 

@@ -39,30 +39,27 @@ INSERT_UNITS = text("""
     ON CONFLICT DO NOTHING
     RETURNING rescue_id, load_unit_id
 """)
-# In key order, as trips hold them.
-TAKE_OFF = text("""
-    WITH stranded AS (
-        SELECT trip_id, load_id FROM trip_loads WHERE is_held AND load_id = ANY(CAST(:load_ids AS uuid[]))
-        ORDER BY load_id FOR UPDATE
-    )
-    UPDATE trip_loads SET is_held = false FROM stranded
-    WHERE trip_loads.trip_id = stranded.trip_id AND trip_loads.load_id = stranded.load_id
-""")
 NOTE_PLANNED = text("UPDATE rescues SET planned_at = :now WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))")
-# What waits on the road, is on no trip, and for which no plan is under way. One that has waited long for a
+# A load is on one trip at a time, though parts of it may wait in two places: until that trip has its part.
+COMES = """
+    SELECT FROM trip_loads JOIN trip_stops USING (trip_id)
+    JOIN rescue_units AS part ON part.rescue_id = place_id AND part.load_id = trip_loads.load_id
+    WHERE trip_loads.load_id = loads.load_id AND is_held AND kind = 'pick_up' AND part.settled_at IS NULL
+"""
+# What waits on the road, and no trip comes for, nor is a plan under way. One that has waited long for a
 # driver is no way: since it was made, another vehicle may have come that somebody can drive.
-LIST_UNPLANNED = text("""
+LIST_UNPLANNED = text(f"""
     SELECT rescue_id, load_id FROM rescues JOIN rescue_units USING (rescue_id) JOIN loads USING (load_id)
     WHERE rescues.settled_at IS NULL AND rescue_units.settled_at IS NULL AND rescues.community_id IS NULL
       AND withdrawn_at IS NULL
       AND (planned_at IS NULL OR planned_at < CAST(:now AS timestamptz) - :every * interval '1 second')
-      AND NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.load_id = loads.load_id AND is_held)
+      AND NOT EXISTS ({COMES})
       AND NOT EXISTS (
           SELECT FROM plans WHERE is_automatic AND loads.load_id = ANY(load_ids)
             AND (status IN ('requested', 'solving') OR status = 'ready'
                  AND solved_at > CAST(:now AS timestamptz) - :patience * interval '1 second')
       )
-""")
+""")  # noqa: S608 - the condition is ours
 # The rows of rescues before those of their units, in key order. A weaker lock than FOR UPDATE: a hand-over
 # that names its rescue need not wait.
 LOCK_OF_LOADS = text("""
@@ -96,15 +93,14 @@ SETTLE = text("""
     )
     RETURNING rescue_id, cause
 """)
-# Who has a load now of which nothing waits any more: the taker of the last hand-over of any of its units.
-FIND_TAKERS = text("""
+# Who has a load now of which nothing waits any more where its trip comes to: the taker of the last hand-over
+# of any of its units.
+FIND_TAKERS = text(f"""
     SELECT DISTINCT ON (load_id) load_id, taker_id
     FROM loads JOIN load_units USING (load_id) JOIN hand_overs USING (load_unit_id)
-    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS (
-        SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
-    )
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS ({COMES})
     ORDER BY load_id, hand_overs.leg DESC, reckoned_at DESC, hand_over_id DESC
-""")
+""")  # noqa: S608 - the condition is ours
 FIND_COVERING = text("""
     SELECT load_unit_id, rescue_id, rescue_units.holder_id, opened_at, rescue_units.settled_at
     FROM rescue_units JOIN rescues USING (rescue_id)
@@ -162,11 +158,6 @@ async def insert_rescues(
     return {(row.rescue_id, row.load_unit_id) for row in rows}
 
 
-async def take_off(session: AsyncSession, load_ids: Iterable[UUID]) -> None:
-    """Take loads off the trips that hold them."""
-    await session.execute(TAKE_OFF, {"load_ids": sorted(set(load_ids))})
-
-
 async def note_planned(session: AsyncSession, rescue_ids: Iterable[UUID], now: datetime) -> None:
     """Write that a plan was asked for."""
     await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now})
@@ -201,7 +192,7 @@ async def settle(session: AsyncSession, rescue_ids: Sequence[UUID], now: datetim
 
 
 async def find_takers(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:
-    """Return who has those loads of which all was picked up and nothing waits any more."""
+    """Return who has those loads of which all was picked up that their trips come for."""
     rows = await session.execute(FIND_TAKERS, {"load_ids": sorted(set(load_ids))})
     return {row.load_id: row.taker_id for row in rows}
 

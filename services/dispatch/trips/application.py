@@ -131,10 +131,16 @@ async def note_loaded(session: AsyncSession, takers: Mapping[UUID, UUID | None],
     }
     await queries.let_go(session, {held[load_id] for load_id in elsewhere}, elsewhere)
     await queries.note_loaded(session, held.keys() - elsewhere, now)
-    emptied = await queries.list_emptied(session, planned)
-    await seats.end(session, emptied)
-    await queries.set_status(session, emptied, TripStatus.RELEASED)
+    await _release_emptied(session, planned)
     return await _leave(session, planned, now, is_told=False)
+
+
+async def take_off(session: AsyncSession, load_ids: Iterable[UUID]) -> None:
+    """Take loads off the trips that hold them; one that was to carry nothing else is not made."""
+    held = await queries.find_held(session, load_ids)
+    planned = await queries.lock_planned(session, held.values())
+    await queries.let_go(session, held.values(), held)
+    await _release_emptied(session, planned)
 
 
 async def release(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> list[Released]:
@@ -238,6 +244,12 @@ async def _give_back(session: AsyncSession, trip: Any, loads: Sequence[Any], ent
         await queries.set_status(session, [trip.trip_id], TripStatus.STRANDED)
     elif trip.status == TripStatus.PLANNED:
         await queries.set_status(session, [trip.trip_id], TripStatus.RELEASED)
+
+
+async def _release_emptied(session: AsyncSession, planned: Iterable[UUID]) -> None:
+    emptied = await queries.list_emptied(session, planned)
+    await seats.end(session, emptied)
+    await queries.set_status(session, emptied, TripStatus.RELEASED)
 
 
 async def _leave(session: AsyncSession, trip_ids: Sequence[UUID], now: datetime, *, is_told: bool) -> int:

@@ -78,14 +78,24 @@ LOCK_OPEN = text("""
       AND (driver_id = ANY(CAST(:person_ids AS uuid[])) OR vehicle_id = ANY(CAST(:vehicle_ids AS uuid[])))
     ORDER BY trip_id FOR UPDATE
 """)
-# What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door. What
-# waits to be rescued from other hands was touched, but not by this trip.
+# What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door.
+# Of what waits to be rescued from other hands, only what this trip's driver took since.
 LIST_ABOARD = text("""
     SELECT trip_id, load_id, is_touched AND at_gate_at IS NULL AND delivered_at IS NULL AS is_aboard,
            is_touched
     FROM trip_loads JOIN loads USING (load_id) JOIN trips USING (trip_id) CROSS JOIN LATERAL (
         SELECT loaded_at IS NOT NULL OR departed_at IS NOT NULL OR touched_at IS NOT NULL AND NOT EXISTS (
             SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
+        ) OR EXISTS (
+            SELECT FROM load_units CROSS JOIN LATERAL (
+                SELECT leg, taker_id FROM hand_overs
+                WHERE hand_overs.load_unit_id = load_units.load_unit_id
+                ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
+            ) AS last
+            WHERE load_units.load_id = loads.load_id AND taker_id = driver_id AND NOT EXISTS (
+                SELECT FROM rescue_units
+                WHERE rescue_units.load_unit_id = load_units.load_unit_id AND settled_at IS NULL
+            )
         ) AS is_touched
     ) AS touched
     WHERE is_held AND withdrawn_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
@@ -97,8 +107,13 @@ LIST_EMPTIED = text("""
     WHERE NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.trip_id = asked.trip_id AND is_held)
 """)
 LET_GO = text("""
-    UPDATE trip_loads SET is_held = false
-    WHERE trip_id = ANY(CAST(:trip_ids AS uuid[])) AND load_id = ANY(CAST(:load_ids AS uuid[]))
+    WITH unwanted AS (
+        SELECT trip_id, load_id FROM trip_loads
+        WHERE trip_id = ANY(CAST(:trip_ids AS uuid[])) AND load_id = ANY(CAST(:load_ids AS uuid[]))
+        ORDER BY load_id FOR UPDATE
+    )
+    UPDATE trip_loads SET is_held = false FROM unwanted
+    WHERE trip_loads.trip_id = unwanted.trip_id AND trip_loads.load_id = unwanted.load_id
 """)
 SET_STATUS = text("UPDATE trips SET status = :status WHERE trip_id = ANY(CAST(:trip_ids AS uuid[]))")
 NOTE_LOADED = text("""
