@@ -43,6 +43,10 @@ def draw(household_ids: Iterable[UUID], *, seed: str, product_id: UUID) -> list[
     return sorted(household_ids, key=place_of)
 
 
+# What was published is shared by the rule that was published, whatever newer one there is.
+RULES: Final = {RULE: share}
+
+
 def _highest_floor(ordered: Sequence[int], granted: int) -> int:
     """Return the most units that every household can have which asks for as many; quantities ascending."""
     left = granted

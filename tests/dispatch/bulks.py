@@ -32,13 +32,16 @@ from tests.dispatch.builders import (
 from tests.dispatch.relays import put_on_trip
 
 SHOP: Final = UUID(int=201)
-CABBAGE, RICE, EGGS, MELON = (UUID(int=number) for number in (101, 102, 103, 104))
+CABBAGE, RICE, EGGS, MELON, JASMINE = (UUID(int=number) for number in (101, 102, 103, 104, 105))
 GOODS: Final[Mapping[str, tuple[UUID, int]]] = {
     "cabbage": (CABBAGE, 1500),
     "rice": (RICE, 5000),
     "eggs": (EGGS, 800),
     "melon": (MELON, 30_000),
+    "jasmine": (JASMINE, 4999),
 }
+# Another offer of the same product.
+PRODUCTS: Final[Mapping[str, UUID]] = {"jasmine": RICE}
 SEED: Final = "5d41402abc4b2a76b9719d911017c592"
 
 
@@ -47,8 +50,8 @@ def make_part(zone: ZoneOpened, group_id: UUID, wanted: Mapping[str, int], **giv
     shop = given.pop("outlet_id", SHOP)
     lines = [
         make_line(
-            line=line, product_id=GOODS[name][0], offer_id=GOODS[name][0], outlet_id=shop, name=name,
-            quantity=quantity, grams=GOODS[name][1],
+            line=line, product_id=PRODUCTS.get(name, GOODS[name][0]), offer_id=GOODS[name][0],
+            outlet_id=shop, name=name, quantity=quantity, grams=GOODS[name][1],
         )
         for line, (name, quantity) in enumerate(wanted.items(), 1)
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.contracts import sharing
 from services.contracts.access import Role
@@ -44,6 +45,10 @@ def given_of(split: Mapping[str, Any]) -> list[list[tuple[str, int, int]]]:
     """What each household was promised and gets, in the order of the households."""
     doors = sorted(split["portions"], key=lambda each: each["household_id"])
     return [[(line["name"], line["promised"], line["given"]) for line in each["lines"]] for each in doors]
+
+
+def contents_of(holding: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(line["name"], line["quantity"]) for line in holding["lines"]]
 
 
 def portions_of(relay: BulkRelay, *given: Mapping[UUID, int]) -> list[dict[str, Any]]:
@@ -125,6 +130,28 @@ async def test_an_empty_portion_waits_for_no_door(relay: BulkRelay) -> None:
     assert (await rows(relay.sessions, "SELECT leg FROM loads"))[0].leg == 3
     delivered = {event["portion_id"] for _, event in await said(relay.sessions, DELIVERED)}
     assert delivered == {str(portion_id) for portion_id in relay.portions[:2]}
+
+
+async def test_a_portion_that_fits_into_one_bag_may_come_in_any_of_its_bags(relay: BulkRelay) -> None:
+    await relay.record(*relay.crate_notes(1, 2))
+    split = (
+        await relay.split(relay.split_note((RICE, "spoiled", 10_000), (CABBAGE, "spoiled", 9000)))
+    ).json()
+    first, second = relay.bags[0]
+    (portion,) = [each for each in split["portions"] if each["portion_id"] == str(relay.portions[0])]
+    units = portion["lines"][0]["given"]
+    assert [(bag["load_unit_id"], contents_of(bag)) for bag in portion["bags"]] == [
+        (str(first), [("cabbage", units)]), (str(second), []),
+    ]  # fmt: skip
+    await relay.record(relay.note(3, second), role="steward")
+    ((_, event),) = await said(relay.sessions, DELIVERED)
+    assert event["portion_id"] == str(relay.portions[0])
+    holders = await relay.holders()
+    assert (holders[first], holders[second]) == (None, str(relay.orders[0].household_id))
+    await tell(relay.sessions, make_suspended(relay.steward, Role.STEWARD), sequence=2)
+    found = await rows(relay.sessions, "SELECT load_unit_id FROM rescue_units")
+    left = await filled_bags(relay, 1) + await filled_bags(relay, 2)
+    assert {row.load_unit_id for row in found} == set(left)
 
 
 async def test_an_incident_counts_what_left_its_outlets_and_what_became_of_it_at_the_gates(
@@ -344,17 +371,40 @@ async def test_a_manifest_says_what_a_steward_needs_to_share_without_a_network(r
         assert [(each["name"], each["grams"], each["units"]) for each in manifest["items"]] == [
             ("cabbage", 1500, 18), ("rice", 5000, 2), ("eggs", 800, 5),
         ]  # fmt: skip
-        assert [
-            (each["portion_id"], [(line["name"], line["quantity"]) for line in each["lines"]])
-            for each in manifest["portions"]
-        ] == [
+        assert [(each["portion_id"], contents_of(each)) for each in manifest["portions"]] == [
             (str(relay.portions[0]), [("cabbage", 4), ("rice", 2)]),
             (str(relay.portions[1]), [("cabbage", 14)]),
             (str(relay.portions[2]), [("eggs", 5)]),
         ]
-    # It says what was promised, whatever was lost since.
+        assert [
+            [(bag["load_unit_id"], bag["grams"], contents_of(bag)) for bag in each["bags"]]
+            for each in manifest["portions"]
+        ] == [
+            [(str(relay.bags[0][0]), 11_500, [("rice", 2), ("cabbage", 1)]),
+             (str(relay.bags[0][1]), 4500, [("cabbage", 3)])],
+            [(str(relay.bags[1][0]), 12_000, [("cabbage", 8)]),
+             (str(relay.bags[1][1]), 9000, [("cabbage", 6)])],
+            [(str(relay.bags[2][0]), 4000, [("eggs", 5)])],
+        ]  # fmt: skip
+    # It says what was promised, whatever was lost since, and what is in the bags now.
     await relay.split(relay.split_note(*HEAVY_LOSS))
-    assert await relay.get(f"/v1/loads/{relay.load_id}/manifest", "steward") == manifest
+    again = await relay.get(f"/v1/loads/{relay.load_id}/manifest", "steward")
+    bags = [each.pop("bags") for each in again["portions"]]
+    assert [each.pop("bags") for each in manifest["portions"]] != bags
+    assert again == manifest
+    split = await relay.get(f"/v1/loads/{relay.load_id}/split", "steward")
+    assert [each["bags"] for each in split["portions"]] == bags
+    assert sum(bag["grams"] for each in bags for bag in each) == split["portions_g"]
+    assert bags[2] == [{"load_unit_id": str(relay.bags[2][0]), "grams": 0, "lines": []}]
+
+
+async def test_goods_are_shared_by_the_rule_that_was_published_or_not_at_all(relay: BulkRelay) -> None:
+    async with relay.sessions.begin() as session:
+        await session.execute(text("UPDATE manifests SET rule = 'orders.oldest_first.v9'"))
+    answer = await relay.split(relay.split_note())
+    assert code_of(answer) == (409, "dispatch.rule_unknown")
+    assert [each["params"] for each in answer.json()["errors"]] == [{"rule": "orders.oldest_first.v9"}]
+    assert await untouched(relay)
 
 
 async def test_who_has_nothing_to_do_at_the_gate_learns_nothing_of_its_households(relay: BulkRelay) -> None:

@@ -8,7 +8,7 @@ doubtful.
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -105,12 +105,14 @@ class Evidence:
 class Contents:
     """What a load is carried in, and by portion the bags that something is in; bagged, they are the same.
 
-    What is carried of a load in bulk ends at the gate, where its bags come to be.
+    What is carried of a load in bulk ends at the gate, where its bags come to be; those that the split has
+    left empty are spare.
     """
 
     carried: frozenset[UUID]
     bags: Mapping[UUID, frozenset[UUID]]
     order_ids: tuple[UUID, ...]
+    spare: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
     split_at: datetime | None = None
     split_by: UUID | None = None
 
@@ -195,7 +197,7 @@ def moments_of(contents: Contents, hand_overs: Sequence[HandOver]) -> Moments:
     passing = {Leg.PICK_UP: contents.carried, Leg.GATE: contents.carried, Leg.DOOR: contents.all_bags}
     passages = {}
     for leg, wanted in passing.items():
-        first = _first_passages(hand_overs, leg)
+        first = first_passages(hand_overs, leg)
         if wanted and wanted <= first.keys():
             last = max((first[each] for each in wanted), key=lambda each: each.place_in_chain)
             passages[leg] = Passage(giver_id=last.giver_id, taker_id=last.taker_id, at=last.at)
@@ -216,12 +218,20 @@ def deliveries_of(
     bags: Mapping[UUID, AbstractSet[UUID]], hand_overs: Iterable[HandOver]
 ) -> dict[UUID, datetime]:
     """Return when those portions had reached their door of which every bag has."""
-    first = _first_passages(hand_overs, Leg.DOOR)
+    first = first_passages(hand_overs, Leg.DOOR)
     return {
         portion_id: max(first[each].at for each in wanted)
         for portion_id, wanted in bags.items()
         if wanted and wanted <= first.keys()
     }
+
+
+def first_passages(hand_overs: Iterable[HandOver], leg: Leg) -> dict[UUID, HandOver]:
+    """Return the hand-over by which each unit passed a leg."""
+    first: dict[UUID, HandOver] = {}
+    for each in custody_of(each for each in hand_overs if each.leg is leg):
+        first.setdefault(each.load_unit_id, each)
+    return first
 
 
 def reckon(hand_over: HandOver, *, confirmed_at: datetime, now: datetime) -> HandOver:
@@ -277,13 +287,6 @@ def find_proof_fault(pointer: str, proof: Proof, hand_over: HandOver, against: E
 def is_scan(proof: Proof, load_unit_id: UUID, marks: Marks) -> bool:
     """Say whether a proof is the unit's own label: whoever shows it had the unit in hand."""
     return proof.kind is ProofKind.QR and marks.is_label_of(load_unit_id, proof.value or "")
-
-
-def _first_passages(hand_overs: Iterable[HandOver], leg: Leg) -> dict[UUID, HandOver]:
-    first: dict[UUID, HandOver] = {}
-    for each in custody_of(each for each in hand_overs if each.leg is leg):
-        first.setdefault(each.load_unit_id, each)
-    return first
 
 
 def _find_pin_fault(pointer: str, told: str, against: Evidence) -> Fault | None:

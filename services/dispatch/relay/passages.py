@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg, LoadHandedOver, PortionDelivered
-from services.dispatch.relay import domain, queries
+from services.dispatch.relay import domain, queries, stand_ins
 from services.dispatch.relay.domain import Contents, HandOver, Moments
 from services.dispatch.rescues import application as rescues_application
 from services.dispatch.trips import application as trips_application
@@ -26,7 +26,10 @@ async def move(session: AsyncSession, loads: Mapping[UUID, Row[Any]], now: datet
     The caller holds the rows of the loads.
     """
     hand_overs = await queries.find_of_loads(session, loads)
-    contents = await queries.find_contents(session, loads)
+    found = await queries.find_contents(session, loads)
+    contents = {
+        load_id: stand_ins.as_came(each, hand_overs.get(load_id, ())) for load_id, each in found.items()
+    }
     moments = {
         load_id: domain.moments_of(contents[load_id], hand_overs.get(load_id, ()))
         for load_id in sorted(loads)

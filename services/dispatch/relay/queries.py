@@ -260,12 +260,14 @@ def _hand_over_of(row: Row[Any]) -> HandOver:
 
 def _contents_of(units: Sequence[Row[Any]]) -> Contents:
     bags: dict[UUID, set[UUID]] = {unit.portion_id: set() for unit in units if unit.portion_id}
+    spare: dict[UUID, set[UUID]] = {portion_id: set() for portion_id in bags}
     for unit in units:
-        if unit.portion_id and unit.is_filled:
-            bags[unit.portion_id].add(unit.load_unit_id)
+        if unit.portion_id:
+            (bags if unit.is_filled else spare)[unit.portion_id].add(unit.load_unit_id)
     return Contents(
         carried=frozenset(unit.load_unit_id for unit in units if unit.is_carried),
         bags={portion_id: frozenset(each) for portion_id, each in bags.items()},
+        spare={portion_id: frozenset(each) for portion_id, each in spare.items()},
         order_ids=tuple(sorted({unit.order_id for unit in units if unit.order_id})),
         split_at=units[0].split_at,
         split_by=units[0].split_by,

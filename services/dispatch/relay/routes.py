@@ -19,7 +19,7 @@ from services.dispatch.loads.marks import Marks
 from services.dispatch.loads.tables import LoadRow, LoadUnitRow
 from services.dispatch.loads.views import LoadUnitView
 from services.dispatch.places import queries as places_queries
-from services.dispatch.relay import application, domain, queries, reading
+from services.dispatch.relay import application, domain, queries, reading, stand_ins
 from services.dispatch.relay.application import Noted
 from services.dispatch.relay.domain import HandOver, Proof, ProofKind
 from services.dispatch.relay.views import (
@@ -200,8 +200,8 @@ async def _get_load(
 
 async def _holders(session: AsyncSession, load_id: UUID) -> dict[UUID, UUID | None]:
     contents = (await queries.find_contents(session, [load_id]))[load_id]
-    hand_overs = await queries.find_of_loads(session, [load_id])
-    return domain.holders_of(contents, hand_overs.get(load_id, ()))
+    hand_overs = (await queries.find_of_loads(session, [load_id])).get(load_id, [])
+    return domain.holders_of(stand_ins.as_came(contents, hand_overs), hand_overs)
 
 
 def _held(unit: LoadUnitRow, holder_id: UUID | None) -> HeldUnitView:

@@ -14,7 +14,7 @@ from services.dispatch.rescues.domain import InHand, StrandedUnit
 
 # A unit's holder is the taker of its last hand-over: by leg, then by the moment that counts (`relay.domain`).
 # Of a load that was split, the crates are empty, and bags of which all was lost. Each other bag is with who
-# split it until it is handed over.
+# split it until it is handed over, or its portion came in another.
 FIND_IN_HAND = text("""
     WITH touched AS (
         SELECT load_unit_id FROM hand_overs WHERE leg < 3 AND taker_id = ANY(CAST(:person_ids AS uuid[]))
@@ -30,6 +30,9 @@ FIND_IN_HAND = text("""
     ) AS last ON true
     WHERE coalesce(last.leg, 2) < 3 AND (split_at IS NULL OR portion_id IS NOT NULL AND lines <> '[]')
       AND coalesce(taker_id, split_by) = ANY(CAST(:person_ids AS uuid[]))
+      AND NOT EXISTS (
+          SELECT FROM portions WHERE portions.portion_id = load_units.portion_id AND delivered_at IS NOT NULL
+      )
 """)
 # What is on board though no scan has told it: the driver said that the trip leaves with all its loads.
 FIND_BY_WORD = text("""

@@ -82,7 +82,9 @@ SETTLE_UNITS = text("""
     WHERE rescue_units.load_unit_id = load_units.load_unit_id AND rescue_units.settled_at IS NULL
       AND rescue_units.rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
       AND (last.leg = 3 OR last.taker_id <> rescue_units.holder_id OR last.rescue_id = rescue_units.rescue_id
-           OR split_at IS NOT NULL AND (portion_id IS NULL OR lines = '[]'))
+           OR split_at IS NOT NULL AND (portion_id IS NULL OR lines = '[]' OR portion_id IN (
+               SELECT portion_id FROM portions WHERE delivered_at IS NOT NULL
+           )))
     RETURNING rescue_units.load_id
 """)
 SETTLE = text("""

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prometheus_client import Counter
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts import access
+from services.contracts import access, sharing
 from services.contracts.access import Action, Resource
 from services.contracts.orders import Form
 from services.dispatch.crew import queries as crew_queries
@@ -27,9 +26,6 @@ from services.dispatch.splits.judging import Circumstances
 from services.dispatch.splits.recording import Judged
 from services.kit.caller import Caller
 from services.kit.errors import Conflict, Fault, NotFound, Rejected
-
-SPLITS = Counter("splits_total", "Bulk loads that were split", ["is_breach"])
-LOST = Counter("split_loss_grams_total", "What of bulk loads is in no portion", ["reason"])
 
 
 async def split(session: AsyncSession, caller: Caller, told: ToldSplit, marks: Marks, now: datetime) -> bool:
@@ -61,9 +57,6 @@ async def split(session: AsyncSession, caller: Caller, told: ToldSplit, marks: M
         raise _reused()
     await recording.shorten(session, load, [row for row, _ in found], outcome, at)
     await passages.move(session, {told.load_id: load}, now)
-    SPLITS.labels(str(bool(reasons)).lower()).inc()
-    for loss in outcome.losses:
-        LOST.labels(loss.reason).inc(loss.grams)
     return True
 
 
@@ -101,11 +94,14 @@ async def _is_known(session: AsyncSession, load: Row[Any], told: ToldSplit) -> b
 
 
 def _share(load: Row[Any], told: ToldSplit, promises: Sequence[Promise]) -> Sharing:
+    if load.rule not in sharing.RULES:
+        fault = Fault("", "dispatch.rule_unknown", {"rule": load.rule})
+        raise Conflict(fault.code, "The group's goods are shared by a rule not known here", faults=[fault])
     if faults := refusals.find_faults(promises, told.losses, told.portions):
         is_unbalanced = any(fault.code == refusals.UNBALANCED for fault in faults)
         code = refusals.UNBALANCED if is_unbalanced else faults[0].code
         raise Rejected(code, "The split cannot be so", faults=faults)
-    return domain.settle(promises, told.losses, told.portions, seed=load.seed)
+    return domain.settle(promises, told.losses, told.portions, rule=load.rule, seed=load.seed)
 
 
 async def _find_circumstances(

@@ -6,14 +6,13 @@ more than it was promised; what is left over below one unit is an offcut.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
 from services.contracts import sharing
 from services.contracts.values import Point, ShortLine
-from services.dispatch.loads.domain import UnitLine
 from services.dispatch.loads.marks import Marks
 
 
@@ -38,6 +37,10 @@ class Promise:
     name: str
     grams: int
     quantity: int
+
+    def __hash__(self) -> int:
+        """Return what tells it from the load's other promises: all its fields would take long."""
+        return hash((self.portion_id, self.line, self.offer_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,10 @@ class ToldSplit:
 
     @property
     def content(self) -> dict[str, object]:
-        """Return what makes two tellings the same, as it is kept."""
+        """Return what makes two tellings the same, as it is kept.
+
+        The place is left out, as of a hand-over: a device that tells it again may know by then where it is.
+        """
         losses = sorted([str(loss.offer_id), loss.reason, loss.grams] for loss in self.losses)
         portions = sorted(
             [str(each.portion_id), sorted([str(offer_id), units] for offer_id, units in each.lines)]
@@ -129,17 +135,16 @@ class Sharing:
 
 def items_of(promises: Iterable[Promise]) -> dict[UUID, Item]:
     """Return how much of each offer there is, in the offers' order."""
-    found: dict[UUID, Item] = {}
-    for promise in sorted(promises, key=lambda promise: promise.offer_id):
-        known = found.get(promise.offer_id)
-        found[promise.offer_id] = Item(
-            offer_id=promise.offer_id,
-            product_id=promise.product_id,
-            name=promise.name,
-            grams=promise.grams,
-            units=promise.quantity + (known.units if known else 0),
+    return {
+        offer_id: Item(
+            offer_id=offer_id,
+            product_id=wanting[0].product_id,
+            name=wanting[0].name,
+            grams=wanting[0].grams,
+            units=sum(promise.quantity for promise in wanting),
         )
-    return found
+        for offer_id, wanting in _by_offer(promises).items()
+    }
 
 
 def settle(
@@ -147,10 +152,11 @@ def settle(
     losses: Sequence[Loss],
     portions: Sequence[ToldPortion] | None,
     *,
+    rule: str,
     seed: str,
 ) -> Sharing:
     """Return what a split without faults came to; where no portions are told, they are shared by the rule."""
-    ruled = share_by_rule(promises, losses, seed=seed)
+    ruled = share_by_rule(promises, losses, rule=rule, seed=seed)
     given = ruled if portions is None else _as_told(promises, portions)
     booked = _book(promises, losses, given)
     units = {promise.offer_id: promise.grams for promise in promises}
@@ -158,17 +164,23 @@ def settle(
     return Sharing(given, booked, is_by_rule=given == ruled and is_honest)
 
 
-def share_by_rule(promises: Sequence[Promise], losses: Iterable[Loss], *, seed: str) -> dict[Promise, int]:
-    """Return what each promise gets of what is left in whole units."""
+def share_by_rule(
+    promises: Iterable[Promise], losses: Iterable[Loss], *, rule: str, seed: str
+) -> dict[Promise, int]:
+    """Return what each promise gets, by the published rule, of what is left in whole units."""
     lost = grams_lost(losses)
     given: dict[Promise, int] = {}
-    for offer_id, item in items_of(promises).items():
-        wanting = [promise for promise in promises if promise.offer_id == offer_id]
-        left = (item.in_g - lost[offer_id]) // item.grams if item.grams else item.units
+    for offer_id, wanting in _by_offer(promises).items():
+        if not lost[offer_id]:
+            given |= {promise: promise.quantity for promise in wanting}
+            continue
         asked: Counter[UUID] = Counter()
         for promise in wanting:
             asked[promise.household_id] += promise.quantity
-        shared = sharing.share(asked, left, seed=seed, product_id=item.product_id)
+        # What was lost has a mass.
+        grams = wanting[0].grams
+        left = (grams * asked.total() - lost[offer_id]) // grams
+        shared = sharing.RULES[rule](asked, left, seed=seed, product_id=wanting[0].product_id)
         given |= _deal(wanting, shared, whose=lambda promise: promise.household_id)
     return given
 
@@ -176,33 +188,17 @@ def share_by_rule(promises: Sequence[Promise], losses: Iterable[Loss], *, seed: 
 def short_lines(given: Mapping[Promise, int]) -> dict[UUID, tuple[ShortLine, ...]]:
     """Return the lines of each portion that got less than was promised, in their order."""
     found: dict[UUID, list[ShortLine]] = {}
-    for promise in sorted(given, key=lambda promise: (promise.portion_id, promise.line, promise.offer_id)):
-        if given[promise] < promise.quantity:
-            line = ShortLine(
-                line=promise.line,
-                product_id=promise.product_id,
-                offer_id=promise.offer_id,
-                promised=promise.quantity,
-                given=given[promise],
-            )
-            found.setdefault(promise.portion_id, []).append(line)
+    short = [promise for promise, quantity in given.items() if quantity < promise.quantity]
+    for promise in sorted(short, key=lambda promise: (promise.portion_id, promise.line, promise.offer_id)):
+        line = ShortLine(
+            line=promise.line,
+            product_id=promise.product_id,
+            offer_id=promise.offer_id,
+            promised=promise.quantity,
+            given=given[promise],
+        )
+        found.setdefault(promise.portion_id, []).append(line)
     return {portion_id: tuple(lines) for portion_id, lines in found.items()}
-
-
-def take_out(bags: Sequence[Sequence[UnitLine]], short: Iterable[ShortLine]) -> list[list[UnitLine]]:
-    """Return what is in a portion's bags without what is missing: the last bags are emptied first."""
-    missing = {(line.line, line.offer_id): line.promised - line.given for line in short}
-    left: list[list[UnitLine]] = []
-    for bag in reversed(bags):
-        kept = []
-        for line in bag:
-            taken = min(line.quantity, missing.get((line.line, line.offer_id), 0))
-            if taken:
-                missing[line.line, line.offer_id] -= taken
-            if taken < line.quantity:
-                kept.append(replace(line, quantity=line.quantity - taken))
-        left.append(kept)
-    return left[::-1]
 
 
 def is_scan(scanned: str, crates: Iterable[UUID], marks: Marks) -> bool:
@@ -226,12 +222,21 @@ def units_of(portion: ToldPortion) -> Counter[UUID]:
     return units
 
 
-def _as_told(promises: Sequence[Promise], portions: Iterable[ToldPortion]) -> dict[Promise, int]:
-    told = {portion.portion_id: units_of(portion) for portion in portions}
+def _by_offer(promises: Iterable[Promise]) -> dict[UUID, list[Promise]]:
+    found: dict[UUID, list[Promise]] = {}
+    for promise in promises:
+        found.setdefault(promise.offer_id, []).append(promise)
+    return dict(sorted(found.items()))
+
+
+def _as_told(promises: Iterable[Promise], portions: Iterable[ToldPortion]) -> dict[Promise, int]:
+    told: dict[UUID, Counter[UUID]] = {}
+    for portion in portions:
+        for offer_id, quantity in portion.lines:
+            told.setdefault(offer_id, Counter())[portion.portion_id] += quantity
     given: dict[Promise, int] = {}
-    for offer_id in items_of(promises):
-        wanting = [promise for promise in promises if promise.offer_id == offer_id]
-        units = {portion_id: lines[offer_id] for portion_id, lines in told.items()}
+    for offer_id, wanting in _by_offer(promises).items():
+        units = told.get(offer_id, Counter())
         given |= _deal(wanting, units, whose=lambda promise: promise.portion_id)
     return given
 
@@ -239,7 +244,7 @@ def _as_told(promises: Sequence[Promise], portions: Iterable[ToldPortion]) -> di
 def _deal(
     promises: Iterable[Promise], units: Mapping[UUID, int], *, whose: Callable[[Promise], UUID]
 ) -> dict[Promise, int]:
-    left = dict(units)
+    left = Counter(units)
     given = {}
     for promise in sorted(promises, key=lambda promise: (promise.portion_id, promise.line)):
         given[promise] = min(promise.quantity, left[whose(promise)])
@@ -248,17 +253,17 @@ def _deal(
 
 
 def _book(
-    promises: Sequence[Promise], losses: Iterable[Loss], given: Mapping[Promise, int]
+    promises: Iterable[Promise], losses: Sequence[Loss], given: Mapping[Promise, int]
 ) -> tuple[Loss, ...]:
     booked: Counter[tuple[UUID, LossReason]] = Counter()
     for loss in losses:
         booked[loss.offer_id, loss.reason] += loss.grams
     lost = grams_lost(losses)
+    in_portions: Counter[UUID] = Counter()
+    for promise, quantity in given.items():
+        in_portions[promise.offer_id] += promise.grams * quantity
     for offer_id, item in items_of(promises).items():
-        in_portions = sum(
-            promise.grams * quantity for promise, quantity in given.items() if promise.offer_id == offer_id
-        )
-        booked[offer_id, LossReason.OFFCUT] += item.in_g - in_portions - lost[offer_id]
+        booked[offer_id, LossReason.OFFCUT] += item.in_g - in_portions[offer_id] - lost[offer_id]
     return tuple(
         Loss(offer_id, reason, grams) for (offer_id, reason), grams in sorted(booked.items()) if grams
     )

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.values import GivenLine
-from services.dispatch.loads.domain import UnitLine
+from services.dispatch.loads import contents
 from services.dispatch.rows import to_json
+from services.dispatch.splits.bags import Bags
 from services.dispatch.splits.domain import Promise
 
 FIND_LOAD = """
@@ -106,11 +106,11 @@ async def find_portions(
     return [(row, _promises_of(row, outlet_id)) for row in rows]
 
 
-async def find_bags(session: AsyncSession, load_id: UUID) -> dict[UUID, list[tuple[UUID, list[UnitLine]]]]:
+async def find_bags(session: AsyncSession, load_id: UUID) -> Bags:
     """Return what each portion's bags hold, in the order in which they were packed."""
-    found: dict[UUID, list[tuple[UUID, list[UnitLine]]]] = {}
+    found: Bags = {}
     for row in await session.execute(FIND_BAGS, {"load_id": load_id}):
-        lines = [_unit_line_of(line) for line in row.lines]
+        lines = [contents.line_of(line) for line in row.lines]
         found.setdefault(row.portion_id, []).append((row.load_unit_id, lines))
     return found
 
@@ -145,10 +145,7 @@ async def shorten(session: AsyncSession, portions: Mapping[UUID, bool]) -> dict[
 
 def _promises_of(row: Row[Any], outlet_id: UUID) -> list[Promise]:
     promises: dict[tuple[int, UUID], Promise] = {}
-    for each in row.lines:
-        line = GivenLine.model_validate(each)
-        if line.outlet_id != outlet_id:
-            continue
+    for line in (contents.line_of(each) for each in row.lines if each["outlet_id"] == str(outlet_id)):
         known = promises.get((line.line, line.offer_id))
         promises[line.line, line.offer_id] = Promise(
             portion_id=row.portion_id,
@@ -161,8 +158,3 @@ def _promises_of(row: Row[Any], outlet_id: UUID) -> list[Promise]:
             quantity=line.quantity + (known.quantity if known else 0),
         )
     return list(promises.values())
-
-
-def _unit_line_of(line: Mapping[str, Any]) -> UnitLine:
-    ids = {name: UUID(line[name]) for name in ("product_id", "offer_id")}
-    return UnitLine(**{**line, **ids})

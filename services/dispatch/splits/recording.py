@@ -14,9 +14,11 @@ from services.contracts.dispatch import PortionShortened
 from services.contracts.values import ShortLine
 from services.dispatch.crew import domain as crew_domain
 from services.dispatch.crew import queries as crew_queries
+from services.dispatch.loads import contents
+from services.dispatch.loads import queries as loads_queries
 from services.dispatch.relay import queries as relay_queries
 from services.dispatch.relay.parties import Reason
-from services.dispatch.splits import domain, queries
+from services.dispatch.splits import bags, domain, queries
 from services.dispatch.splits.domain import Sharing, ToldSplit
 from services.kit import outbox
 from services.kit.event import Event
@@ -81,7 +83,8 @@ async def shorten(
     short = domain.short_lines(outcome.given)
     if not short:
         return
-    await _refill(session, load.load_id, short)
+    packing = await loads_queries.get_packing(session, at)
+    await _refill(session, load.load_id, short, bag_g=packing.bag_g)
     filled = {promise.portion_id for promise, quantity in outcome.given.items() if quantity}
     empty = {portion_id: portion_id not in filled for portion_id in short}
     sequences = await queries.shorten(session, empty)
@@ -104,17 +107,19 @@ async def shorten(
     await outbox.add_all(session, said)
 
 
-async def _refill(session: AsyncSession, load_id: UUID, short: Mapping[UUID, Sequence[ShortLine]]) -> None:
-    bags = await queries.find_bags(session, load_id)
+async def _refill(
+    session: AsyncSession, load_id: UUID, short: Mapping[UUID, Sequence[ShortLine]], *, bag_g: int
+) -> None:
+    held_by = await queries.find_bags(session, load_id)
     rows: list[dict[str, object]] = []
     for portion_id, lines in short.items():
-        held = bags[portion_id]
-        left = domain.take_out([each for _, each in held], lines)
+        held = held_by[portion_id]
+        left = bags.refill([each for _, each in held], lines, bag_g=bag_g)
         rows.extend(
             {
                 "load_unit_id": load_unit_id,
                 "grams": sum(line.quantity * line.grams for line in kept),
-                "lines": [asdict(line) for line in kept],
+                "lines": [contents.line_row(line) for line in kept],
             }
             for (load_unit_id, _), kept in zip(held, left, strict=True)
         )

@@ -88,9 +88,10 @@ class SplitLoad(Body):
 
 @router.get("/{load_id}/manifest")
 async def get_manifest(session: Session, now: Now, caller: Caller, load_id: UUID) -> ManifestView:
-    """Say what of a bulk load is for whom, to those who split it."""
+    """Say what of a bulk load is for whom, and goes into which bag, to those who split it."""
     load = await application.get_load(session, caller, load_id, now)
-    return ManifestView.of(load, await queries.find_portions(session, load_id, load.outlet_id))
+    portions = await queries.find_portions(session, load_id, load.outlet_id)
+    return ManifestView.of(load, portions, await queries.find_bags(session, load_id))
 
 
 @router.post("/{load_id}/split", response_model=RecordedSplitView)

@@ -1,5 +1,6 @@
 """What is told of manifests and splits."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -12,6 +13,7 @@ from services.contracts.values import Point
 from services.dispatch.loads.domain import UnitLine
 from services.dispatch.loads.views import UnitLineView
 from services.dispatch.splits import domain
+from services.dispatch.splits.bags import Bags
 from services.dispatch.splits.domain import LossReason, Promise
 
 
@@ -25,14 +27,23 @@ class ItemView(BaseModel):
     units: int
 
 
+class BagView(BaseModel):
+    """What goes into a household's bag, or is in it since the split; in an emptied one nothing is."""
+
+    load_unit_id: UUID
+    grams: int
+    lines: list[UnitLineView]
+
+
 class PortionOfManifestView(BaseModel):
-    """What was promised to one household."""
+    """What was promised to one household, and the bags it goes into."""
 
     portion_id: UUID
     order_id: UUID
     household_id: UUID
     building_id: UUID
     lines: list[UnitLineView]
+    bags: list[BagView]
 
 
 class ManifestView(BaseModel):
@@ -51,7 +62,7 @@ class ManifestView(BaseModel):
     portions: list[PortionOfManifestView]
 
     @classmethod
-    def of(cls, load: Any, portions: Sequence[tuple[Any, Sequence[Promise]]]) -> "ManifestView":
+    def of(cls, load: Any, portions: Sequence[tuple[Any, Sequence[Promise]]], bags: Bags) -> "ManifestView":
         """Return a load's manifest as it is told."""
         items = domain.items_of(promise for _, promises in portions for promise in promises)
         return cls(
@@ -63,7 +74,9 @@ class ManifestView(BaseModel):
             items=[ItemView(**asdict(item)) for item in items.values()],
             portions=[
                 PortionOfManifestView(
-                    **_door_of(row), lines=[UnitLineView(**asdict(each)) for each in promises]
+                    **_door_of(row),
+                    lines=[_line_view(promise) for promise in promises],
+                    bags=_bag_views(bags[row.portion_id]),
                 )
                 for row, promises in portions
             ],
@@ -92,7 +105,7 @@ class GivenLineView(BaseModel):
 
 
 class SplitPortionView(BaseModel):
-    """What a household gets; of an empty portion there was nothing left."""
+    """What a household gets, and what is in which bag; of an empty portion there was nothing left."""
 
     portion_id: UUID
     order_id: UUID
@@ -100,6 +113,7 @@ class SplitPortionView(BaseModel):
     building_id: UUID
     is_empty: bool
     lines: list[GivenLineView]
+    bags: list[BagView]
 
 
 class SplitView(BaseModel):
@@ -129,7 +143,7 @@ class SplitView(BaseModel):
         *,
         losses: Iterable[Any],
         portions: Iterable[tuple[Any, Sequence[Promise]]],
-        bags: dict[UUID, list[tuple[UUID, list[UnitLine]]]],
+        bags: Bags,
         breach_id: UUID | None,
         **more: Any,
     ) -> "SplitView":
@@ -144,6 +158,7 @@ class SplitView(BaseModel):
                     **_door_of(row),
                     is_empty=row.is_empty,
                     lines=_given(promises, [line for _, bag in bags[row.portion_id] for line in bag]),
+                    bags=_bag_views(bags[row.portion_id]),
                 )
                 for row, promises in portions
             ],
@@ -162,7 +177,25 @@ def _door_of(row: Any) -> dict[str, UUID]:
     return {name: getattr(row, name) for name in ("portion_id", "order_id", "household_id", "building_id")}
 
 
-def _given(promises: Iterable[Promise], held: Sequence[UnitLine]) -> list[GivenLineView]:
+def _line_view(line: Promise | UnitLine) -> UnitLineView:
+    return UnitLineView.model_validate(line, from_attributes=True)
+
+
+def _bag_views(bags: Iterable[tuple[UUID, Sequence[UnitLine]]]) -> list[BagView]:
+    return [
+        BagView(
+            load_unit_id=load_unit_id,
+            grams=sum(line.grams * line.quantity for line in lines),
+            lines=[_line_view(line) for line in lines],
+        )
+        for load_unit_id, lines in bags
+    ]
+
+
+def _given(promises: Iterable[Promise], held: Iterable[UnitLine]) -> list[GivenLineView]:
+    given: Counter[tuple[int, UUID]] = Counter()
+    for line in held:
+        given[line.line, line.offer_id] += line.quantity
     return [
         GivenLineView(
             line=promise.line,
@@ -171,11 +204,7 @@ def _given(promises: Iterable[Promise], held: Sequence[UnitLine]) -> list[GivenL
             name=promise.name,
             grams=promise.grams,
             promised=promise.quantity,
-            given=sum(
-                line.quantity
-                for line in held
-                if (line.line, line.offer_id) == (promise.line, promise.offer_id)
-            ),
+            given=given[promise.line, promise.offer_id],
         )
         for promise in promises
     ]

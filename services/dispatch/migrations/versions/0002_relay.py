@@ -44,7 +44,8 @@ FLEET: tuple[str, ...] = (
     """,
     "CREATE INDEX slot_capacities_by_end ON slot_capacities (ends_at)",
     # Dated data of whoever runs the fleet: the mass and pieces of a portion, how long a round takes, what a
-    # bag and a crate may weigh, and how large a bulk load is at most, in mass and in households.
+    # bag and a crate may weigh, and how large a bulk load is at most, in mass and in households: of 250 with
+    # 50 lines each a split still fits into the 1 MiB of a request.
     """
     CREATE TABLE capacity_policies (
         policy_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -55,7 +56,7 @@ FLEET: tuple[str, ...] = (
         bag_g integer NOT NULL CHECK (bag_g > 0),
         crate_g integer NOT NULL CHECK (crate_g > 0),
         bulk_load_g integer NOT NULL CHECK (bulk_load_g >= crate_g),
-        bulk_households integer NOT NULL CHECK (bulk_households BETWEEN 1 AND 500),
+        bulk_households integer NOT NULL CHECK (bulk_households BETWEEN 1 AND 250),
         legal_ref text NOT NULL
     )
     """,
