@@ -225,6 +225,17 @@ async def test_goods_leave_the_shelf_once_with_the_first_baton_that_is_told_of(
     assert await goods.read_status(service_sessions, order_id) == "handed_over"
 
 
+async def test_a_load_for_many_leaves_the_shelf_with_what_each_gets_of_the_same_goods(
+    service_sessions, town
+) -> None:
+    first, _ = await make_committed(service_sessions, town, 4)
+    second, _ = await make_committed(service_sessions, town, 3)
+    left = make_handed_over(first, town.outlet_id).model_copy(update={"order_ids": (first, second)})
+    await goods.tell(service_sessions, left)
+    assert await goods.read_shelf(service_sessions, town.offer_id) == (3, 0)
+    assert {await goods.read_status(service_sessions, each) for each in (first, second)} == {"handed_over"}
+
+
 async def test_a_hand_over_of_another_outlet_leaves_this_one_alone(service_sessions, town) -> None:
     order_id, _ = await make_committed(service_sessions, town)
     await goods.tell(service_sessions, make_handed_over(order_id, new_id()))

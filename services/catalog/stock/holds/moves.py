@@ -134,7 +134,8 @@ def leave_shelves(gone: Sequence[tuple[HandOver, Commitment]], shelves: Mapping[
                 delta=-left,
                 on_hand=on_hand[one.offer_id],
                 observed_at=load.occurred_at,
-                reference=f"{load.load_id}",
+                # A load in bulk is of many orders; of some it may be told before they are confirmed.
+                reference=f"{load.load_id}/{load.order_id}",
             )
         )
     return entries
