@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.dispatch import solving
 from services.dispatch.plans import application as plans
+from services.dispatch.plans import gathering
 from services.dispatch.plans import queries as plan_queries
 from services.kit import database
 from services.kit.database import Sessions
@@ -75,7 +76,7 @@ async def test_a_plan_from_the_outlet_is_not_committed_for_goods_that_stand_on_t
     assert await pick_ups(carried) == {UUID(rescue["rescue_id"])}
 
 
-async def test_what_else_a_superseded_plan_was_to_carry_is_planned_with_what_waits(
+async def test_what_else_a_superseded_plan_was_to_carry_is_planned_anew(
     client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
 ) -> None:
     carried = await make_carried(client, service_sessions, tmp_path, legs=0, drivers=1, vehicles=1)
@@ -89,7 +90,8 @@ async def test_what_else_a_superseded_plan_was_to_carry_is_planned_with_what_wai
 
     assert await automatic_plans(carried) == [
         ("driver_suspended", "failed", "dispatch.plan_outdated", [first, second]),
-        ("rescue", "requested", None, [first, second]),
+        ("rescue", "requested", None, [first]),
+        ("rescue", "requested", None, [second]),
     ]
 
 
@@ -170,3 +172,51 @@ async def test_a_trip_whose_goods_are_found_to_stand_on_the_road_is_not_made(
 
     assert await trip_states(carried) == ["released"]
     assert await rows(carried.sessions, "SELECT 1 FROM trip_seats WHERE left_at IS NULL") == []
+
+
+async def test_a_vehicle_that_stands_with_goods_on_the_road_is_planned_for_these_alone(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0, vehicles=1)
+    first, second = await carried.town.load_ids()
+    await carried.hand_over(1, None, carried.driver, minutes=-4, only=first)
+    await carried.suspend(carried.driver)
+
+    async def vehicles_for(*load_ids: UUID) -> list[str]:
+        async with carried.sessions() as session:
+            wave = await gathering.gather(
+                session,
+                zone_ids=[carried.town.zone.zone_id],
+                slot_ids=[carried.town.slot_id],
+                load_ids=load_ids,
+                now=await database.now(session),
+            )
+        return [str(vehicle.vehicle_id) for vehicle in wave.vehicles]
+
+    assert await vehicles_for(first) == [carried.trip["vehicle_id"]]
+    assert await vehicles_for(second) == []
+    assert await vehicles_for(first, second) == []
+
+
+async def test_a_plan_with_a_vehicle_that_stands_with_other_goods_by_now_is_outdated(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0, vehicles=1)
+    first, second = await carried.town.load_ids()
+    await carried.suspend(carried.other)
+    await carried.suspend(carried.driver)
+    await tell(carried.sessions, make_cleared(carried.other), sequence=3)
+    async with carried.sessions.begin() as session:
+        now = await database.now(session)
+        await plans.plan_anew(session, [second], cause="asked", now=now)
+        await session.execute(text("DELETE FROM plans WHERE cause = 'driver_suspended'"))
+    assert await solving.solve_next(carried.sessions, solve_here)
+    await carried.hand_over(1, None, carried.driver, minutes=-4, only=first)
+    await carried.sweep()
+
+    assert await commit_next(carried) == 1
+
+    assert [plan[1:3] for plan in await automatic_plans(carried) if plan[0] == "asked"] == [
+        ("failed", "dispatch.plan_outdated"),
+        ("requested", None),
+    ]

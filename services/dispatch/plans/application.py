@@ -156,16 +156,16 @@ async def plan_anew(
     now: datetime,
     seconds: float = USUAL_SECONDS,
 ) -> None:
-    """Ask for plans of loads, one for each incident, that are committed by themselves.
+    """Ask for plans of loads, one for each incident and each rescue, that are committed by themselves.
 
     Plans of the same loads that wait to be committed are superseded; what else they carry is asked for too.
     """
     wanted = set(load_ids)
     wanted |= await queries.supersede(session, wanted, commitment.OUTDATED)
-    by_incident: dict[UUID, list[Row[Any]]] = {}
+    together: dict[tuple[UUID, UUID | None], list[Row[Any]]] = {}
     for load in await queries.find_slots_of(session, wanted):
-        by_incident.setdefault(load.incident_id, []).append(load)
-    for incident_id, loads in by_incident.items():
+        together.setdefault((load.incident_id, load.rescue_id), []).append(load)
+    for (incident_id, _), loads in together.items():
         await _ask(
             session,
             incident_id=incident_id,

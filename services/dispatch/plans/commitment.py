@@ -51,14 +51,15 @@ async def commit_plan(
     await _hold_ready(session, plan_id)
     proposed = await trips_queries.list_of_plan(session, plan_id)
     _require_known(chosen, proposed)
-    await _hold_loads(session, proposed)
+    stops = await trip_stops.list_stops(session, [trip.trip_id for trip in proposed])
+    await _hold_loads(session, chain(*stops.values()))
     vehicles = await queries.lock_vehicles(session, {trip.vehicle_id for trip in proposed})
     drivers = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
     clearances = await crew_queries.lock_clearances(session, drivers | set(chosen.values()))
     await trips_queries.lock_seats(session)
     seats = await trips.make_seats(session, proposed)
     turns = await trips_queries.list_turns(session, min(trip.departs_at for trip in proposed))
-    if faults := list(_find_outdated(proposed, vehicles, seats, turns, now)):
+    if faults := list(_find_outdated(proposed, stops, vehicles, seats, turns, now)):
         raise outdated(faults)
     _require_drivers(chosen, seats, clearances, turns, now)
     matched = trips_domain.match_drivers(list(seats.values()), clearances, turns, chosen=chosen, now=now)
@@ -116,10 +117,8 @@ def _require_known(chosen: Mapping[UUID, UUID], proposed: Sequence[TripRow]) -> 
         raise Rejected("dispatch.trip_unknown", "The plan has no such trip", faults=faults)
 
 
-async def _hold_loads(session: AsyncSession, proposed: Iterable[TripRow]) -> None:
-    stops = await trip_stops.list_stops(session, [trip.trip_id for trip in proposed])
-    picked_up = [stop for stop in chain(*stops.values()) if stop.kind == "pick_up"]
-    places = {load_id: stop.place_id for stop in picked_up for load_id in stop.load_ids}
+async def _hold_loads(session: AsyncSession, stops: Iterable[Row[Any]]) -> None:
+    places = {load_id: stop.place_id for stop in stops if stop.kind == "pick_up" for load_id in stop.load_ids}
     loads = await queries.lock_loads(session, places)
     held = await trips_queries.find_held(session, places)
     if held:
@@ -148,8 +147,9 @@ def _is_there(load: Row[Any] | None, place_id: UUID, rescue_ids: AbstractSet[UUI
     return place_id in rescue_ids if rescue_ids else not load.touched_at and place_id == load.outlet_id
 
 
-def _find_outdated(
+def _find_outdated(  # noqa: PLR0913, PLR0917 - what a plan was made from
     proposed: Iterable[TripRow],
+    stops: Mapping[UUID, Sequence[Row[Any]]],
     vehicles: Mapping[UUID, Row[Any]],
     seats: Mapping[UUID, Seat],
     turns: Sequence[Turn],
@@ -158,7 +158,7 @@ def _find_outdated(
     for trip in proposed:
         facts = {"trip_id": str(trip.trip_id), "vehicle_id": str(trip.vehicle_id)}
         vehicle = vehicles.get(trip.vehicle_id)
-        if vehicle is None or _has_shrunk(vehicle, trip):
+        if vehicle is None or _has_shrunk(vehicle, trip) or _is_loaded(vehicle, stops[trip.trip_id]):
             yield Fault("", "dispatch.vehicle_changed", facts)
         if any(
             turn.vehicle_id == trip.vehicle_id
@@ -181,6 +181,12 @@ def _has_shrunk(vehicle: Row[Any], trip: TripRow) -> bool:
         or vehicle.shift_starts_at > trip.departs_at
         or vehicle.shift_ends_at < trip.ends_at
     )
+
+
+def _is_loaded(vehicle: Row[Any], stops: Iterable[Row[Any]]) -> bool:
+    # With what it stands with on the road it comes for nothing else.
+    origins = {stop.place_id for stop in stops if stop.kind == "pick_up"}
+    return bool(vehicle.stands_with) and not origins <= set(vehicle.stands_with)
 
 
 def _require_drivers(

@@ -33,10 +33,11 @@ async def gather(
 ) -> Wave:
     """Return what is to be planned now, and with what."""
     loads = await queries.list_pool(session, slot_ids, load_ids)
-    stranded = await queries.find_stranded(session, {load.origin_id for load in loads})
+    origin_ids = {load.origin_id for load in loads}
+    stranded = await queries.find_stranded(session, origin_ids)
     windows = await queries.find_windows(session, slot_ids)
     around = _around(windows.values(), now, is_urgent=bool(stranded))
-    rows = await queries.list_vehicles(session, zone_ids, around, now)
+    rows = await queries.list_vehicles(session, zone_ids, origin_ids, around, now)
     # What waits on the road is brought as soon as it can be: no gate is shut to it.
     latest = max((row.shift_ends_at for row in rows), default=around.ends_at)
     windows |= dict.fromkeys(stranded, Window(now, latest))
@@ -44,7 +45,7 @@ async def gather(
     turns = await trips_queries.list_turns(session, now)
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
     permits = passes_domain.find_drivable(passes.values(), cleared)
-    origins = await places_queries.find_outlets(session, {load.origin_id for load in loads})
+    origins = await places_queries.find_outlets(session, origin_ids)
     wanted = {load.destination_id for load in loads}
     gates = await places_queries.find_gates(session, wanted)
     destinations = {**gates, **await markets_queries.find_places(session, wanted)}

@@ -91,8 +91,12 @@ FIND_STRANDED = text("""
     WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[])) AND lat IS NOT NULL
 """)
 # A vehicle that another zone insists on serves that zone alone while its slots last. One whose driver was
-# suspended on the road stands there until its goods are taken over.
-LIST_VEHICLES = text("""
+# suspended on the road stands there until its goods are taken over, and carries nothing but these.
+STANDS_WITH = """ARRAY(
+        SELECT rescue_id FROM rescues
+        WHERE rescues.vehicle_id = vehicles.vehicle_id AND settled_at IS NULL AND community_id IS NULL
+    )"""
+LIST_VEHICLES = text(f"""
     SELECT vehicle_id, capacity_g, capacity_pieces, base_lat, base_lon, shift_starts_at, shift_ends_at,
            coalesce(stranded.lat, base_lat) AS lat, coalesce(stranded.lon, base_lon) AS lon
     FROM vehicles LEFT JOIN LATERAL (
@@ -104,9 +108,9 @@ LIST_VEHICLES = text("""
         SELECT FROM slot_capacities
         WHERE vehicle_id = ANY(pinned_vehicle_ids) AND zone_id <> ALL(CAST(:zone_ids AS uuid[]))
           AND starts_at < :until AND ends_at > :since
-    )
+    ) AND ({STANDS_WITH} = '{{}}' OR CAST(:origin_ids AS uuid[]) <@ {STANDS_WITH})
     ORDER BY vehicle_id
-""")
+""")  # noqa: S608 - the columns are ours
 FIND_TRAVEL = text("""
     SELECT detour_percent, metres_per_hour, stop_seconds, piece_seconds FROM travel_policies
     WHERE valid_from <= :now ORDER BY valid_from DESC LIMIT 1
@@ -127,12 +131,19 @@ LOCK_LOADS = text("""
     WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
     ORDER BY load_id FOR NO KEY UPDATE
 """)
-LOCK_VEHICLES = text("""
-    SELECT * FROM vehicles WHERE vehicle_id = ANY(CAST(:vehicle_ids AS uuid[]))
+LOCK_VEHICLES = text(f"""
+    SELECT *, {STANDS_WITH} AS stands_with FROM vehicles
+    WHERE vehicle_id = ANY(CAST(:vehicle_ids AS uuid[]))
     ORDER BY vehicle_id FOR NO KEY UPDATE
-""")
+""")  # noqa: S608 - the columns are ours
 FIND_SLOTS_OF = text("""
-    SELECT load_id, incident_id, slot_id, zone_id FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
+    SELECT load_id, incident_id, slot_id, zone_id, (
+        SELECT rescue_id FROM rescue_units JOIN rescues USING (rescue_id)
+        WHERE rescue_units.load_id = loads.load_id AND rescue_units.settled_at IS NULL
+          AND rescues.community_id IS NULL
+        ORDER BY rescue_id DESC LIMIT 1
+    ) AS rescue_id
+    FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
     ORDER BY load_id
 """)
 
@@ -225,10 +236,19 @@ async def find_stranded(session: AsyncSession, rescue_ids: Iterable[UUID]) -> di
 
 
 async def list_vehicles(
-    session: AsyncSession, zone_ids: Sequence[UUID], around: Window, now: datetime
+    session: AsyncSession, zone_ids: Sequence[UUID], origin_ids: Iterable[UUID], around: Window, now: datetime
 ) -> list[Row[Any]]:
-    """Return the vehicles in service whose shift is not over, but for those that another zone insists on."""
-    given = {"zone_ids": list(zone_ids), "since": around.starts_at, "until": around.ends_at, "now": now}
+    """Return the vehicles in service whose shift is not over, but for those that another zone insists on.
+
+    One that stands with goods on the road is for these alone.
+    """
+    given = {
+        "zone_ids": list(zone_ids),
+        "origin_ids": sorted(set(origin_ids)),
+        "since": around.starts_at,
+        "until": around.ends_at,
+        "now": now,
+    }
     return list(await session.execute(LIST_VEHICLES, given))
 
 
@@ -274,5 +294,5 @@ async def lock_vehicles(session: AsyncSession, vehicle_ids: Iterable[UUID]) -> d
 
 
 async def find_slots_of(session: AsyncSession, load_ids: Iterable[UUID]) -> list[Row[Any]]:
-    """Return loads with their incidents, slots and zones."""
+    """Return loads with their incidents, slots and zones, and the rescue in which each waits on the road."""
     return list(await session.execute(FIND_SLOTS_OF, {"load_ids": sorted(set(load_ids))}))

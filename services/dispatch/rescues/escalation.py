@@ -62,7 +62,7 @@ async def judge(session: AsyncSession, rescue: Row[Any], now: datetime) -> Judge
     return candidates.judge_drivers(
         task,
         await crew_queries.list_cleared_drivers(session, now),
-        await _list_rides(session, rescue.zone_id, now),
+        await _list_rides(session, rescue, now),
         await trips_queries.list_turns(session, now),
         travel=await plans_queries.get_travel(session, now),
         near_metres=policy.near_metres,
@@ -105,8 +105,10 @@ async def _task_of(session: AsyncSession, rescue: Row[Any]) -> Task:
     )
 
 
-async def _list_rides(session: AsyncSession, zone_id: UUID, now: datetime) -> list[Ride]:
-    rows = await plans_queries.list_vehicles(session, [zone_id], Window(now, now), now)
+async def _list_rides(session: AsyncSession, rescue: Row[Any], now: datetime) -> list[Ride]:
+    rows = await plans_queries.list_vehicles(
+        session, [rescue.zone_id], [rescue.rescue_id], Window(now, now), now
+    )
     passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
     return [
         Ride(
