@@ -56,7 +56,8 @@ class TripDeparted(Event):
 class LoadHandedOver(Event):
     """A load changed hands; a breach is a hand-over by one not cleared, or not the one to give or take it.
 
-    A bagged load is one order's, one in bulk several households'. `occurred_at` is never before the orders'
+    A bagged load is one order's, one in bulk several households'. One that was split had come to its gate:
+    where nobody told of that, giver and taker are who split it. `occurred_at` is never before the orders'
     confirmation: where a device's clock says so, it is when the hand-over was recorded.
     """
 

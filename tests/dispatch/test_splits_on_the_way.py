@@ -9,9 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from services.dispatch.plans import queries as plans
+from services.dispatch.rescues import application as rescues
+from services.kit import database
 from services.kit.database import Sessions
 from tests.dispatch.builders import HOUR, NOW, make_line, make_order, make_suspended, rows, said, tell
 from tests.dispatch.bulks import CABBAGE, EGGS, RICE, BulkRelay, make_bulk_relay
+from tests.dispatch.relays import put_on_trip
 
 HANDED_OVER = "dispatch.load_handed_over.v1"
 
@@ -96,3 +99,23 @@ async def test_a_trip_of_which_all_is_split_has_left_whichever_was_told_first(re
     assert len(await said(relay.sessions, "dispatch.trip_departed.v1")) == 1
     assert await rows(relay.sessions, "SELECT 1 FROM rescues") == []
     assert await rows(relay.sessions, "SELECT 1 FROM plans WHERE is_automatic") == []
+
+
+async def test_what_was_split_while_it_waited_to_be_rescued_is_taken_off_the_trip_that_was_to_come_for_it(
+    relay: BulkRelay,
+) -> None:
+    await relay.record(*relay.crate_notes(1))
+    ((lost,),) = await rows(relay.sessions, "SELECT vehicle_id FROM trips")
+    async with relay.sessions.begin() as session:
+        await rescues.lose_vehicle(session, lost, "in the ditch", await database.now(session))
+    await put_on_trip(relay.sessions, relay.zone, relay.load_id, relay.driver)
+
+    await relay.split(relay.split_note())
+
+    found = await rows(
+        relay.sessions, "SELECT status, is_held FROM trips JOIN trip_loads USING (trip_id) ORDER BY trip_id"
+    )
+    assert [tuple(row) for row in found] == [("stranded", False), ("released", False)]
+    assert await rows(relay.sessions, "SELECT 1 FROM rescues WHERE settled_at IS NULL") == []
+    async with relay.sessions() as session:
+        assert await plans.list_pool(session, [relay.zone.slots[0].slot_id]) == []

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatch.relay import application, domain, queries
+from services.dispatch.relay import application, domain, queries, stand_ins
 from services.dispatch.relay.permission import Tie
 from services.kit.caller import Caller
 
@@ -20,14 +20,9 @@ async def find_tie(session: AsyncSession, caller: Caller, load_ids: Iterable[UUI
     loads = set(load_ids)
     tie = await application.find_tie(session, caller, loads, since=now)
     hand_overs = await queries.find_of_loads(session, loads)
-    contents = await queries.find_contents(session, loads)
-    holders = {
-        load_id: domain.holders_of(each, hand_overs.get(load_id, ())) for load_id, each in contents.items()
-    }
-    return replace(
-        tie,
-        takers={
-            load_id: frozenset(person for person in held.values() if person)
-            for load_id, held in holders.items()
-        },
-    )
+    takers: dict[UUID, frozenset[UUID]] = {}
+    for load_id, contents in (await queries.find_contents(session, loads)).items():
+        log = hand_overs.get(load_id, ())
+        held = domain.holders_of(stand_ins.as_came(contents, log), log)
+        takers[load_id] = frozenset(person for person in held.values() if person)
+    return replace(tie, takers=takers)

@@ -96,12 +96,13 @@ SETTLE = text("""
     RETURNING rescue_id, cause
 """)
 # Who has a load now of which nothing waits any more where its trip comes to: the taker of the last hand-over
-# of any of its units.
+# of any of its units, or who split it, though nobody told that it came to the gate.
 FIND_TAKERS = text(f"""
-    SELECT DISTINCT ON (load_id) load_id, taker_id
-    FROM loads JOIN load_units USING (load_id) JOIN hand_overs USING (load_unit_id)
+    SELECT DISTINCT ON (load_id) load_id,
+           CASE WHEN hand_overs.leg > 1 THEN taker_id ELSE coalesce(split_by, taker_id) END AS taker_id
+    FROM loads JOIN load_units USING (load_id) LEFT JOIN hand_overs USING (load_unit_id)
     WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS ({COMES})
-    ORDER BY load_id, hand_overs.leg DESC, reckoned_at DESC, hand_over_id DESC
+    ORDER BY load_id, hand_overs.leg DESC NULLS LAST, reckoned_at DESC, hand_over_id DESC
 """)  # noqa: S608 - the condition is ours
 FIND_COVERING = text("""
     SELECT load_unit_id, rescue_id, rescue_units.holder_id, opened_at, rescue_units.settled_at
