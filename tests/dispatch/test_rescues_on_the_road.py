@@ -321,3 +321,35 @@ async def test_what_comes_back_into_the_same_hands_is_rescued_anew(carried: Carr
     await tell(carried.sessions, make_suspended(carried.driver, Role.DRIVER), sequence=4)
     ours = [each for each in await carried.rescues(is_open=True) if str(first) in each["load_ids"]]
     assert len(ours) == 1
+
+
+async def test_what_a_late_log_puts_on_a_lost_vehicle_is_rescued(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0)
+    assert (await carried.lose(carried.trip["vehicle_id"])).json()["rescue_ids"] == []
+    await carried.hand_over(1, None, carried.driver, minutes=-4, place=ROADSIDE)
+
+    assert await carried.sweep() == 2
+    assert await carried.sweep() == 0
+    rescue = await carried.rescue()
+    assert (rescue["cause"], rescue["vehicle_id"]) == ("vehicle_lost", carried.trip["vehicle_id"])
+    assert (rescue["holder_id"], rescue["place"]) == (str(carried.driver), ROADSIDE)
+
+    items = await carried.hand_over(1, carried.driver, carried.driver)
+    assert {item["is_breach"] for item in items} == {False}
+    assert (await carried.rescue())["status"] == "settled"
+    assert await carried.sweep() == 0
+
+
+async def test_a_late_log_is_found_however_long_nobody_looked(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0)
+    await carried.suspend(carried.driver)
+    await carried.hand_over(1, None, carried.driver, minutes=-4, place=ROADSIDE)
+    async with carried.sessions.begin() as session:
+        await session.execute(text("UPDATE hand_overs SET recorded_at = recorded_at - interval '1 day'"))
+
+    assert await carried.sweep() == 2
+    assert await carried.sweep() == 0

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts import access
 from services.contracts.access import Action, Relation, Resource, Role
+from services.contracts.values import Point
 from services.dispatch.bodies import Body
 from services.dispatch.places import queries as places_queries
 from services.dispatch.trips import application, following, queries
@@ -35,11 +36,16 @@ FOLLOWED = described(
 
 
 class StopView(BaseModel):
-    """A stop with the loads taken or given there: at an outlet, at a community's gate or its work site."""
+    """A stop with the loads taken or given there: at an outlet, at a community's gate or its work site.
+
+    Or where goods wait on the road to be rescued: the title is then the plate of the vehicle there,
+    the position where they were seen last; each is null where it is not known.
+    """
 
     kind: Literal["pick_up", "gate"]
     place_id: UUID
     place_title: str | None
+    position: Point | None
     load_ids: list[UUID]
     arrives_at: datetime
     leaves_at: datetime
@@ -154,7 +160,14 @@ def trip_view(row: TripRow | Any, stops: list[Row[Any]]) -> TripView:
     return TripView(
         **{name: getattr(row, name) for name in TripView.model_fields if name not in {"seconds", "stops"}},
         seconds=int((row.ends_at - row.departs_at).total_seconds()),
-        stops=[StopView(**{name: getattr(stop, name) for name in StopView.model_fields}) for stop in stops],
+        stops=[_stop_view(stop) for stop in stops],
+    )
+
+
+def _stop_view(row: Row[Any]) -> StopView:
+    return StopView(
+        **{name: getattr(row, name) for name in StopView.model_fields if name != "position"},
+        position=Point(lat=row.lat, lon=row.lon) if row.lat is not None else None,
     )
 
 
