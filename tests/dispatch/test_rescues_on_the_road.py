@@ -29,6 +29,13 @@ async def breaches(carried: Carried) -> int:
     return len(await rows(carried.sessions, "SELECT 1 FROM breaches"))
 
 
+async def plate_of(carried: Carried, vehicle_id: str) -> str:
+    ((plate,),) = await rows(
+        carried.sessions, "SELECT plate FROM vehicles WHERE vehicle_id = :id", id=vehicle_id
+    )
+    return str(plate)
+
+
 async def custody(carried: Carried, load_id: Any) -> list[tuple[Any, ...]]:
     found = await rows(
         carried.sessions,
@@ -71,6 +78,9 @@ async def test_a_suspended_drivers_goods_are_taken_over_and_come_to_their_doors(
         ("pick_up", rescue["rescue_id"]),
         ("gate", str(carried.town.zone.communities[0].community_id)),
     ]
+    plate = await plate_of(carried, trip["vehicle_id"])
+    assert (trip["stops"][0]["place_title"], trip["stops"][0]["position"]) == (plate, ROADSIDE)
+    assert trip["stops"][1]["position"] is not None
     assert (await carried.rescue())["takers"] == [
         {"person_id": str(carried.other), "vehicle_id": trip["vehicle_id"], "trip_id": trip["trip_id"]}
     ]
