@@ -217,3 +217,14 @@ async def test_a_late_log_gives_goods_to_whose_duty_was_over_by_then(
     await relay.record(*notes)
     assert await sweep(relay) == 0
     assert (await rescue_of(relay))["cause"] == "duty_lapsed"
+
+
+async def test_a_duty_that_has_not_begun_keeps_no_goods(relay: BulkRelay) -> None:
+    tomorrow = make_duty(relay.steward, relay.zone, starts_at=NOW + 14 * HOUR, ends_at=NOW + 22 * HOUR)
+    await tell(relay.sessions, tomorrow)
+    async with relay.sessions.begin() as session:
+        await session.execute(text("UPDATE duties SET ends_at = now() WHERE starts_at < now()"))
+
+    assert await sweep(relay) == 1
+    assert await sweep(relay) == 0
+    assert (await rescue_of(relay))["cause"] == "duty_lapsed"

@@ -2,7 +2,7 @@
 
 from collections import Counter as Count
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -24,8 +24,6 @@ log = structlog.get_logger()
 
 SETTLED = Counter("rescues_settled_total", "Rescues of which nothing waits any more", ["cause"])
 
-# A log that comes later than the clock looks back was seen when it came: it is swept every few seconds.
-LOOKED_BACK: Final = timedelta(minutes=10)
 DUTIES_AT_ONCE: Final = 200
 PLANNED_EVERY: Final = 60.0
 PATIENCE: Final = 300.0
@@ -82,7 +80,7 @@ async def take_over_duties(session: AsyncSession, person_ids: Iterable[UUID], no
     people = set(person_ids)
     in_hand = await custody.find_in_hand(session, people) if people else {}
     duties = await crew_queries.find_duties(session, *people, since=now)
-    lasting = {(duty.person_id, duty.community_id) for duty in duties}
+    lasting = {(duty.person_id, duty.community_id) for duty in duties if duty.starts_at <= now}
     held = [each for each, community_id in in_hand.items() if (each.holder_id, community_id) not in lasting]
     return _count(await opening.open_rescues(session, held, domain.LAPSED, now) if held else ())
 
@@ -90,15 +88,17 @@ async def take_over_duties(session: AsyncSession, person_ids: Iterable[UUID], no
 async def open_late(session: AsyncSession, now: datetime) -> int:
     """Open what the clock or a late log tells of.
 
-    Goods in the hands of somebody who was suspended by then, or whose duty is over.
+    Goods in the hands of somebody who was suspended by then, whose vehicle was lost, or whose duty is over.
     """
     opened: list[Opened] = []
-    if people := await custody.list_suspended(session, now - LOOKED_BACK):
+    if people := await custody.list_suspended(session):
         held = await custody.find_in_hand(session, people)
         opened += await opening.open_rescues(session, held, domain.SUSPENDED, now)
         await _note(session, Count(), opened, now)
+    if lost := await custody.find_lost(session):
+        opened += await opening.open_rescues(session, lost, domain.LOST, now)
     lapsed = await crew_queries.claim_lapsed(session, now, batch=DUTIES_AT_ONCE)
-    lapsed |= await custody.list_off_duty(session, now - LOOKED_BACK, now)
+    lapsed |= await custody.list_off_duty(session, now)
     return _count(opened) + await take_over_duties(session, lapsed, now)
 
 

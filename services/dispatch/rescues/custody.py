@@ -55,7 +55,11 @@ FIND_STRANDED = text("""
     LEFT JOIN LATERAL (
         SELECT vehicle_id FROM trip_loads JOIN trips USING (trip_id)
         WHERE trip_loads.load_id = asked.load_id AND driver_id = asked.holder_id
-        ORDER BY trip_id DESC LIMIT 1
+        ORDER BY EXISTS (
+            SELECT FROM hand_overs JOIN trip_seats ON seated_at <= reckoned_at
+            WHERE hand_overs.load_unit_id = asked.load_unit_id AND taker_id = asked.holder_id
+              AND trip_seats.trip_id = trips.trip_id AND trip_seats.driver_id = asked.holder_id
+        ) DESC, trip_id DESC LIMIT 1
     ) AS ridden ON true
     LEFT JOIN LATERAL (
         SELECT lat, lon, reckoned_at AS seen_at FROM hand_overs
@@ -107,23 +111,64 @@ LIST_AT_WORK = text("""
     SELECT split_by FROM loads
     WHERE split_by IS NOT NULL AND delivered_at IS NULL AND zone_id = ANY(CAST(:zone_ids AS uuid[]))
 """)
-LIST_SUSPENDED = text("""
-    SELECT person_id FROM crew WHERE is_suspended AND person_id IN (
-        SELECT taker_id FROM hand_overs WHERE leg < 3 AND recorded_at > :since
-        UNION SELECT steward_id FROM splits WHERE recorded_at > :since
-    )
-""")
-# Stewards to whom a late log gives goods at a gate where no duty of theirs lasts.
-LIST_OFF_DUTY = text("""
+# What is under way in hands that it is not rescued from: found by what is under way, or by who may have it.
+NOT_RESCUED = """
     SELECT DISTINCT person_id FROM (
-        SELECT taker_id AS person_id, load_id FROM hand_overs JOIN load_units USING (load_unit_id)
-        WHERE leg = 2 AND recorded_at > :since
-        UNION SELECT steward_id, load_id FROM splits WHERE recorded_at > :since
-    ) AS recent JOIN loads USING (load_id) JOIN crew USING (person_id)
-    WHERE crew.role = 'steward' AND NOT EXISTS (
-        SELECT FROM duties WHERE duties.person_id = recent.person_id AND ends_at > :now
-          AND duties.community_id = loads.community_id
-    )
+        SELECT load_unit_id, taker_id AS person_id, leg AS since FROM hand_overs WHERE NOT EXISTS (
+            SELECT FROM hand_overs AS later
+            WHERE later.load_unit_id = hand_overs.load_unit_id
+              AND (later.leg, later.reckoned_at, later.hand_over_id)
+                > (hand_overs.leg, hand_overs.reckoned_at, hand_overs.hand_over_id)
+        )
+        UNION ALL
+        SELECT load_unit_id, split_by, 2 FROM load_units JOIN loads USING (load_id)
+        WHERE split_at IS NOT NULL AND portion_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM hand_overs WHERE hand_overs.load_unit_id = load_units.load_unit_id
+        )
+    ) AS held JOIN crew USING (person_id) JOIN load_units USING (load_unit_id) JOIN loads USING (load_id)
+    WHERE touched_at IS NOT NULL AND loads.delivered_at IS NULL AND since < 3
+      AND (split_at IS NULL OR portion_id IS NOT NULL AND lines <> '[]')
+      AND NOT EXISTS (
+          SELECT FROM portions WHERE portions.portion_id = load_units.portion_id AND delivered_at IS NOT NULL
+      )
+      AND NOT EXISTS (
+          SELECT FROM rescue_units WHERE rescue_units.load_unit_id = held.load_unit_id
+            AND holder_id = person_id AND settled_at IS NULL
+      )
+"""
+LIST_SUSPENDED = text(f"{NOT_RESCUED} AND is_suspended")
+# Stewards who have goods at a gate where no duty of theirs lasts.
+LIST_OFF_DUTY = text(f"""{NOT_RESCUED}
+      AND since = 2 AND crew.role = 'steward' AND NOT EXISTS (
+          SELECT FROM duties WHERE duties.person_id = held.person_id
+            AND starts_at <= :now AND ends_at > :now AND duties.community_id = loads.community_id
+      )
+""")
+# What a late log puts on a vehicle that is lost: it is the one whose seat its driver took last before that.
+FIND_LOST = text("""
+    SELECT load_unit_id, load_units.load_id, taker_id AS holder_id, last.leg
+    FROM vehicles JOIN trips USING (vehicle_id) JOIN trip_seats USING (trip_id)
+    JOIN trip_loads USING (trip_id) JOIN loads USING (load_id) JOIN load_units USING (load_id)
+    CROSS JOIN LATERAL (
+        SELECT leg, taker_id, reckoned_at, rescue_id FROM hand_overs
+        WHERE hand_overs.load_unit_id = load_units.load_unit_id
+        ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
+    ) AS last
+    WHERE lost_at IS NOT NULL AND status IN ('released', 'stranded') AND left_at >= lost_at
+      AND delivered_at IS NULL AND split_at IS NULL AND last.leg = 1 AND taker_id = trip_seats.driver_id
+      AND NOT EXISTS (
+          SELECT FROM trip_seats AS later JOIN trip_loads AS carried USING (trip_id)
+          WHERE carried.load_id = loads.load_id AND later.driver_id = taker_id
+            AND later.seated_at > trip_seats.seated_at AND later.seated_at <= reckoned_at
+      )
+      AND NOT EXISTS (
+          SELECT FROM rescues WHERE rescues.rescue_id = last.rescue_id
+            AND rescues.vehicle_id = vehicles.vehicle_id
+      )
+      AND NOT EXISTS (
+          SELECT FROM rescue_units WHERE rescue_units.load_unit_id = load_units.load_unit_id
+            AND holder_id = taker_id AND settled_at IS NULL
+      )
 """)
 
 
@@ -170,14 +215,19 @@ async def list_at_work(session: AsyncSession, zone_ids: Iterable[UUID]) -> set[U
     return set((await session.execute(LIST_AT_WORK, {"zone_ids": sorted(set(zone_ids))})).scalars())
 
 
-async def list_suspended(session: AsyncSession, since: datetime) -> set[UUID]:
-    """Return the suspended people of whom it was recorded after `since` that they took or split goods."""
-    return set((await session.execute(LIST_SUSPENDED, {"since": since})).scalars())
+async def list_suspended(session: AsyncSession) -> set[UUID]:
+    """Return the suspended people who have something that is not rescued from their hands."""
+    return set((await session.execute(LIST_SUSPENDED)).scalars())
 
 
-async def list_off_duty(session: AsyncSession, since: datetime, now: datetime) -> set[UUID]:
-    """Return the stewards of whom that was recorded at a gate where no duty of theirs lasts."""
-    return set((await session.execute(LIST_OFF_DUTY, {"since": since, "now": now})).scalars())
+async def list_off_duty(session: AsyncSession, now: datetime) -> set[UUID]:
+    """Return the stewards who have such a thing at a gate where no duty of theirs lasts."""
+    return set((await session.execute(LIST_OFF_DUTY, {"now": now})).scalars())
+
+
+async def find_lost(session: AsyncSession) -> set[InHand]:
+    """Return the units that are on lost vehicles, and not rescued from their drivers' hands."""
+    return {_in_hand(row) for row in await session.execute(FIND_LOST)}
 
 
 def _in_hand(row: Row[Any]) -> InHand:

@@ -103,6 +103,7 @@ CREW: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX crew_by_role ON crew (role)",
+    "CREATE INDEX crew_suspended ON crew (person_id) WHERE is_suspended",
     # Everything whitelist ever said of a person, from when on: a hand-over that is told late is judged by
     # what stood when it happened. Only added to, in whatever order it comes.
     """
@@ -326,6 +327,9 @@ LOADS: tuple[str, ...] = (
     "CREATE INDEX loads_by_zone ON loads (zone_id)",
     "CREATE INDEX loads_by_outlet ON loads (outlet_id)",
     "CREATE INDEX loads_by_incident ON loads (incident_id)",
+    """
+    CREATE INDEX loads_under_way ON loads (load_id) WHERE touched_at IS NOT NULL AND delivered_at IS NULL
+    """,
     # Bagged: one for each load. In bulk a load has one for each household; of an empty one nothing was left.
     """
     CREATE TABLE portions (

@@ -95,6 +95,7 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX trips_by_driver ON trips (driver_id) WHERE status IN ('planned', 'departed')",
     "CREATE INDEX trips_by_vehicle ON trips (vehicle_id) WHERE status IN ('planned', 'departed')",
+    "CREATE INDEX trips_given_up ON trips (vehicle_id) WHERE status IN ('released', 'stranded')",
     "CREATE INDEX trips_by_incident ON trips (incident_id)",
     "CREATE INDEX trips_by_zone ON trips USING gin (zone_ids)",
     # Who was to drive a trip, from when until when: a pick-up told late was that driver's all the same.
