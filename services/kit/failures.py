@@ -3,6 +3,7 @@
 import traceback
 from pathlib import Path
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -10,6 +11,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 PASSING = ("08", "40", "53", "55", "57")
 # Of two who met the database chose one to begin anew: serialization failure, deadlock.
 LOST_RACES = ("40001", "40P01")
+# What the driver raises of a connection that the server has ended or refused. Ended between two of its own
+# steps, it calls the next one an error of its own: that is how a relay has died of a restarted database.
+LOST_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy.engine import make_url
 
-from services.kit import database, outbox, relay
+from services.kit import database, failures, outbox, relay
 from services.kit.bus.transport import Bus, BusUnavailable, Sender
 from services.kit.loops import Pause, to_its_end
 from services.kit.shares import Shares
@@ -36,7 +36,7 @@ async def keep_relaying(database_url: str, bus: Bus) -> None:
         try:
             async with _connected(database_url) as connection, bus.sending() as sender:
                 await _relay(connection, sender, pause)
-        except (BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (BusUnavailable, *failures.LOST_CONNECTION) as error:
             FAILURES.inc()
             log.warning("relay.interrupted", error=type(error).__name__)
         finally:
@@ -44,7 +44,7 @@ async def keep_relaying(database_url: str, bus: Bus) -> None:
         await asyncio.sleep(pause.next())
 
 
-async def _relay(connection: asyncpg.Connection, sender: Sender, failures: Pause) -> None:
+async def _relay(connection: asyncpg.Connection, sender: Sender, interrupted: Pause) -> None:
     shares = Shares(connection, space=relay.LOCK_SPACE, count=outbox.PARTITIONS)
     idle = Pause(least=0.005, most=0.1)
     loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ async def _relay(connection: asyncpg.Connection, sender: Sender, failures: Pause
         for shard in await relay.find_busy(connection, shares.owned):
             sent += await to_its_end(relay.send_pending(connection, shard, sender.send))
         SENT.inc(sent)
-        failures.reset()
+        interrupted.reset()
         if sent:
             idle.reset()
         else:

@@ -140,9 +140,7 @@ class BulkRelay:
         return serving.headers(role, key=key, zone_ids=[self.zone.path[1]])
 
     async def record(self, *notes: dict[str, Any], role: str = "commander") -> list[dict[str, Any]]:
-        answer = await self.client.post(
-            "/v1/hand-overs", json={"hand_overs": list(notes)}, headers=self.headers(role)
-        )
+        answer = await self._send("/v1/hand-overs", {"hand_overs": list(notes)}, self.headers(role))
         assert answer.status_code == 200, answer.text
         return list(answer.json()["items"])
 
@@ -166,8 +164,14 @@ class BulkRelay:
         return {**wanted, **given}
 
     async def split(self, note: dict[str, Any], role: str | UUID = "steward") -> httpx.Response:
-        path = f"/v1/loads/{self.load_id}/split"
-        return await self.client.post(path, json=note, headers=self.headers(role))
+        return await self._send(f"/v1/loads/{self.load_id}/split", note, self.headers(role))
+
+    async def _send(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        """Send as a device does: what got no answer in time is asked again with its key."""
+        while True:
+            answer = await self.client.post(path, json=body, headers=headers)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
 
     async def holders(self) -> dict[UUID, str | None]:
         load = await self.get(f"/v1/loads/{self.load_id}")

@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 import structlog
 
+from services.kit import failures
 from services.kit.bus import postgres_tables
 from services.kit.bus.postgres_tables import CHANNEL
 from services.kit.bus.records import Received, Record, read_or_skip
@@ -160,7 +161,7 @@ class PostgresReceiver:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await self._connection.execute(COMMIT, ids, partitions, list(self._done.values()))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except failures.LOST_CONNECTION as error:
             log.info("commit.failed", error=type(error).__name__)
             return
         self._done.clear()
@@ -255,7 +256,7 @@ async def _connected(url: str, settings: dict[str, str]) -> AsyncIterator[asyncp
 def _telling() -> Iterator[None]:
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except failures.LOST_CONNECTION as error:
         raise BusUnavailable(f"PostgreSQL: {type(error).__name__}") from error
 
 
