@@ -35,7 +35,7 @@ def permit(vehicle: Any = VAN, **given: Any) -> Pass:
 
 def ride(vehicle: Any = VAN, **given: Any) -> Ride:
     wanted = {
-        "vehicle_id": vehicle, "stands_at": east(1000), "capacity_g": 100_000, "capacity_pieces": 10,
+        "vehicle_id": vehicle, "comes_from": east(1000), "capacity_g": 100_000, "capacity_pieces": 10,
         "shift_starts_at": at(0), "shift_ends_at": at(8), "passes": (permit(vehicle),),
     }  # fmt: skip
     return Ride(**{**wanted, **given})
@@ -112,13 +112,13 @@ def test_time_must_be_left_for_the_way_to_the_goods_and_on_to_their_farthest_gat
 
 
 def test_the_nearest_vehicle_that_each_may_drive_is_named_and_the_near_come_first() -> None:
-    near, far = ride(TRUCK, stands_at=east(6000), passes=(permit(TRUCK, crew=frozenset({OTHER})),)), ride()
+    near, far = ride(TRUCK, comes_from=east(6000), passes=(permit(TRUCK, crew=frozenset({OTHER})),)), ride()
     judgement = judge(people=[cleared(DRIVER), cleared(OTHER)], rides=[far, near])
     assert found(judgement) == [(OTHER, TRUCK, 1000, True), (DRIVER, VAN, 4000, True)]
 
 
 def test_help_that_is_far_away_is_help_but_not_near() -> None:
-    judgement = judge(rides=[ride(stands_at=east(999))])
+    judgement = judge(rides=[ride(comes_from=east(999))])
     assert found(judgement) == [(DRIVER, VAN, 4001, False)]
     assert (judgement.codes, judgement.is_help_near) == ((WhyNobody.NONE_NEAR,), False)
 

@@ -130,7 +130,7 @@ async def follow(relay: Relay, minutes: int = 0) -> int:
 
 
 async def test_where_nobody_is_near_somebody_is_called_with_what_is_needed(relay: Relay) -> None:
-    await relay.record(relay.note(1, 0, place={"lat": 39.5, "lon": 116.5}), relay.note(1, 1))
+    await relay.record(relay.note(1, 0, place={"lat": 39.05, "lon": 116.05}), relay.note(1, 1))
     before = metric("rescues_escalated_total", cause="driver_suspended")
 
     await suspend(relay)
@@ -142,8 +142,8 @@ async def test_where_nobody_is_near_somebody_is_called_with_what_is_needed(relay
         "zone_class": "sealed",
         "grams": 15000,
         "pieces": 2,
-        "place": {"lat": 39.5, "lon": 116.5},
-        "codes": ["dispatch.no_vehicle_with_pass", "dispatch.no_cleared_driver"],
+        "place": {"lat": 39.05, "lon": 116.05},
+        "codes": ["dispatch.no_vehicle_free", "dispatch.no_cleared_driver"],
     }
     assert metric("rescues_escalated_total", cause="driver_suspended") == before + 1
     assert (await relay.get("/v1/rescues?is_escalated=false"))["items"] == []

@@ -61,12 +61,10 @@ async def test_a_suspended_drivers_goods_are_taken_over_and_come_to_their_doors(
     assert (rescue["vehicle_id"], rescue["community_id"]) == (carried.trip["vehicle_id"], None)
     assert (rescue["takers"], rescue["escalated_at"], rescue["needs"]) == ([], None, None)
     (candidate,) = rescue["candidates"]
-    assert candidate == {
-        "person_id": str(carried.other),
-        "vehicle_id": carried.trip["vehicle_id"],
-        "metres": 0,
-        "is_near": True,
-    }
+    # From the vehicles' base, though one of them stands beside the goods.
+    assert (candidate["person_id"], candidate["metres"], candidate["is_near"]) == (
+        str(carried.other), 1429, True,
+    )  # fmt: skip
     assert await rows(carried.sessions, "SELECT 1 FROM trip_loads WHERE is_held") == []
     ((cause, wanted),) = await rows(carried.sessions, "SELECT cause, load_ids FROM plans WHERE is_automatic")
     assert (cause, sorted(wanted)) == ("rescue", load_ids)
@@ -125,6 +123,17 @@ async def test_a_suspended_drivers_goods_are_taken_over_and_come_to_their_doors(
     assert (await carried.rescue())["settled_at"] == settled["settled_at"]
     found = await rows(carried.sessions, "SELECT reassigned, rescued FROM suspensions")
     assert [tuple(row) for row in found] == [(0, 2)]
+
+
+async def test_a_vehicle_beside_the_goods_brings_nobody_who_is_far_away(carried: Carried) -> None:
+    async with carried.sessions.begin() as session:
+        await session.execute(text("UPDATE vehicles SET base_lat = 39.85"))
+
+    await carried.suspend(carried.driver)
+
+    rescue = await carried.rescue()
+    assert (rescue["status"], rescue["needs"]["codes"]) == ("escalated", ["dispatch.none_near"])
+    assert [each["is_near"] for each in rescue["candidates"]] == [False]
 
 
 async def test_goods_are_brought_though_the_slot_is_over(

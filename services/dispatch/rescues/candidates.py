@@ -44,10 +44,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ride:
-    """A vehicle in service: where it stands, what it holds, when it may move."""
+    """A vehicle in service: from where a driver comes with it, what it holds, when it may move.
+
+    Also to one that stands with the goods its driver comes from its base: that it is there helps nobody yet.
+    """
 
     vehicle_id: UUID
-    stands_at: Point
+    comes_from: Point
     capacity_g: int
     capacity_pieces: int
     shift_starts_at: datetime
@@ -108,7 +111,7 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
     codes += missing
     best: dict[UUID, Candidate] = {}
     for ride, permit in usable:
-        metres = travel.metres(ride.stands_at, task.place) if task.place else None
+        metres = travel.metres(ride.comes_from, task.place) if task.place else None
         until = now + _takes(task, ride, travel)
         is_near = metres is not None and metres <= near_metres
         for driver in drivers:
@@ -170,7 +173,7 @@ def _takes(task: Task, ride: Ride, travel: Travel) -> timedelta:
     if task.place is None:
         return timedelta(seconds=handling)
     onward = max((travel.metres(task.place, gate) for gate in task.gates), default=0)
-    road = travel.seconds(travel.metres(ride.stands_at, task.place)) + travel.seconds(onward)
+    road = travel.seconds(travel.metres(ride.comes_from, task.place)) + travel.seconds(onward)
     return timedelta(seconds=road + handling)
 
 

@@ -113,7 +113,7 @@ async def _list_rides(session: AsyncSession, rescue: Row[Any], now: datetime) ->
     return [
         Ride(
             vehicle_id=row.vehicle_id,
-            stands_at=Point(lat=row.lat, lon=row.lon),
+            comes_from=Point(lat=row.base_lat, lon=row.base_lon),
             capacity_g=row.capacity_g,
             capacity_pieces=row.capacity_pieces,
             shift_starts_at=row.shift_starts_at,
