@@ -31,6 +31,7 @@ from tests.dispatch.builders import (
 )
 from tests.dispatch.relays import put_on_trip
 
+TRIES = 3
 SHOP: Final = UUID(int=201)
 CABBAGE, RICE, EGGS, MELON, JASMINE = (UUID(int=number) for number in (101, 102, 103, 104, 105))
 GOODS: Final[Mapping[str, tuple[UUID, int]]] = {
@@ -168,10 +169,11 @@ class BulkRelay:
 
     async def _send(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """Send as a device does: what got no answer in time is asked again with its key."""
-        while True:
+        for _ in range(TRIES):
             answer = await self.client.post(path, json=body, headers=headers)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer
+                break
+        return answer
 
     async def holders(self) -> dict[UUID, str | None]:
         load = await self.get(f"/v1/loads/{self.load_id}")
