@@ -114,6 +114,7 @@ async def test_a_relay_that_lost_its_connection_goes_on_with_another(sessions: S
     async with relaying(sessions, wire):
         await write(sessions, [lamp], range(1, 4))
         await until(lambda: len(wire.records) == 3)
+        await until_row(sessions, COUNT_PENDING, (0,))
         await owners(sessions, [12])
         ended = await read(
             sessions,
