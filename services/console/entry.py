@@ -1,5 +1,6 @@
 """The two processes of each service, built from the environment."""
 
+import os
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from services.kit import logs
+from services.kit import crash_points, logs
 from services.kit.http import serving
 from services.kit.settings import ServiceSettings
 
@@ -20,6 +21,7 @@ async def serve(service: str) -> None:
     """Answer a service's requests until told to stop."""
     settings = _settings(service)
     logs.configure(service=service, process="api")
+    arm_crash_points()
     create_app: Callable[[ServiceSettings], FastAPI] = import_module(f"services.{service}.main").create_app
     await serving.serve(create_app(settings), settings)
 
@@ -28,8 +30,17 @@ async def work(service: str) -> None:
     """Do a service's work beside its requests until told to stop."""
     settings = _settings(service)
     logs.configure(service=service, process="worker")
+    arm_crash_points()
     run: Callable[[Any], Awaitable[None]] = import_module(f"services.{service}.worker").run
     await run(settings)
+
+
+def arm_crash_points() -> None:
+    """Let this process fail where its environment says; raise `SettingsUnusable` where that says nothing."""
+    try:
+        crash_points.arm(os.environ.get(crash_points.VARIABLE, ""))
+    except crash_points.CrashPointsUnusable as error:
+        raise SettingsUnusable(f"baton: {crash_points.VARIABLE}: {error}") from error
 
 
 def _settings(service: str) -> ServiceSettings:

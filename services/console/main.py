@@ -45,8 +45,10 @@ def migrate(
     service: Service, database_url: Annotated[str, typer.Option(envvar="BATON_DATABASE_URL")]
 ) -> None:
     """Bring a service's tables to their newest version."""
+    from services.console import entry  # noqa: PLC0415 - the other verbs need no service
     from services.kit import migrations  # noqa: PLC0415 - the other verbs need no Alembic
 
+    entry.arm_crash_points()
     asyncio.run(migrations.upgrade(_known(service), database_url))
 
 

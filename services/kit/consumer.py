@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import correlation, database, failures, inbox, parking
+from services.kit import correlation, crash_points, database, failures, inbox, parking
 from services.kit.bus.records import Received
 from services.kit.database import Sessions
 from services.kit.event import Arrived, Event
@@ -30,6 +30,7 @@ async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: st
     """
     async with sessions.begin() as session:
         fresh = await _mark_fresh(session, batch, consumer=consumer)
+        await crash_points.reach("inbox.marked")
         parked = await parking.find_parked_keys(session, fresh, consumer=consumer) if fresh else set()
         for received in fresh:
             if (received.topic, received.key) in parked:
@@ -38,6 +39,8 @@ async def deliver(sessions: Sessions, batch: Sequence[Received], *, consumer: st
                 )
         todo = [received for received in fresh if (received.topic, received.key) not in parked]
         await _apply(session, todo, handlers)
+        await crash_points.reach("consumer.committing")
+    await crash_points.reach("consumer.committed")
     PARKED.labels(consumer).inc(len(fresh) - len(todo))
     APPLIED.labels(consumer).inc(len(todo))
     return len(todo)

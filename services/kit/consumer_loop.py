@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from services.kit import failures
+from services.kit import crash_points, failures
 from services.kit.bus.records import Received
 from services.kit.bus.transport import Bus, BusUnavailable
 from services.kit.consumer import Handlers, deliver_or_park
@@ -84,6 +84,7 @@ async def _consume(bus: Bus, sessions: Sessions, subscription: Subscription, pro
                     pause.reset()
                     if batch:
                         FETCHED.labels(consumer).inc(len(batch))
+                        await crash_points.reach("consumer.fetched")
                         await _apply(sessions, batch, subscription, progress)
                         await to_its_end(receiver.commit())
                         progress.note()

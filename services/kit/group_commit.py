@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import failures
+from services.kit import crash_points, failures
 from services.kit.database import Sessions
 from services.kit.errors import Unavailable
 
@@ -109,11 +109,15 @@ class GroupCommit(Generic[Item, Outcome]):
                 async with self._sessions.begin() as session:
                     outcomes = await self._write(session, [each.item for each in batch])
                     # Before the commit: an answer too few is a defect that must not leave anyone waiting.
-                    return [outcome for _, outcome in zip(batch, outcomes, strict=True)]
+                    settled = [outcome for _, outcome in zip(batch, outcomes, strict=True)]
+                    await crash_points.reach("request.committing")
+                break
             except DBAPIError as failure:
                 if tries == TRIES or not failures.is_lost_race(failure):
                     raise
             tries += 1
+        await crash_points.reach("request.committed")
+        return settled
 
 
 def _refuse_stale(queued: Sequence[Waiting[Item, Outcome]]) -> Sequence[Waiting[Item, Outcome]]:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import await_only
 
-from services.kit import tables
+from services.kit import crash_points, tables
 
 LOCK = 0x0B7B
 
@@ -41,6 +42,7 @@ def run() -> None:
     context.configure(connection=context.config.attributes["connection"])
     with context.begin_transaction():
         context.run_migrations()
+        await_only(crash_points.reach("migration.applied"))
 
 
 def _upgrade(connection: Connection, service: str) -> None:

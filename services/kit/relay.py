@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import asyncpg
 
-from services.kit import shares
+from services.kit import crash_points, shares
 from services.kit.bus.records import Record, make_headers
 
 # Sends in order and returns when all are acknowledged, or raises; what then became of each is unknown.
@@ -52,9 +52,12 @@ async def send_pending(connection: asyncpg.Connection, shard: int, send: Send, *
     rows = await connection.fetch(READ, shard, limit)
     if not rows:
         return 0
+    await crash_points.reach("relay.selected")
     async with asyncio.timeout(ACKNOWLEDGED_WITHIN):
         await send([_record_of(row) for row in rows])
+    await crash_points.reach("relay.acked")
     await connection.execute(DELETE, shard, [row["id"] for row in rows])
+    await crash_points.reach("relay.deleted")
     return len(rows)
 
 

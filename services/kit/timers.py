@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import database, failures
+from services.kit import crash_points, database, failures
 from services.kit.database import Sessions
 from services.kit.loops import Pause, to_its_end
 
@@ -52,4 +52,7 @@ async def keep_running(sessions: Sessions, timer: Timer) -> None:
 
 async def _run_once(sessions: Sessions, timer: Timer) -> int:
     async with sessions.begin() as session:
-        return await timer.run(session, await database.now(session))
+        done = await timer.run(session, await database.now(session))
+        if done:
+            await crash_points.reach("timer.claimed")
+        return done

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit import consumer_loop, database, pending, probes, relay_loop, timers, upkeep
+from services.kit import consumer_loop, crash_points, database, pending, probes, relay_loop, timers, upkeep
 from services.kit.bus.choose import bus_from
 from services.kit.bus.transport import Bus, BusUnavailable
 from services.kit.consumer import Handlers
@@ -49,12 +49,14 @@ async def run_worker(settings: ServiceSettings, work: Work) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     engine = database.create_engine(settings.database_url, pool_size=settings.pool_size)
+    await crash_points.reach("process.started")
     try:
         async with asyncio.TaskGroup() as group:
             parts = [group.create_task(part) for part in _parts(settings, work, engine, stopping)]
             log.info("worker.started", service=work.service)
             await stopping.wait()
             log.info("worker.stopping", service=work.service)
+            await crash_points.reach("process.stopping")
             for part in parts:
                 part.cancel()
     finally:

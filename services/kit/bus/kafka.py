@@ -17,6 +17,7 @@ from aiokafka import (
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
+from services.kit import crash_points
 from services.kit.bus.records import Received, Record, read_or_skip
 from services.kit.bus.transport import BusUnavailable
 from services.kit.outbox import PARTITIONS
@@ -53,6 +54,7 @@ class KafkaSender:
                     )
                     for record in records
                 ]
+                await crash_points.reach("relay.sent")
                 await asyncio.gather(*acknowledgements)
 
 
@@ -66,9 +68,10 @@ class _Generation(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka c
         """Count: what was fetched before is perhaps another's by now."""
         self.number += 1
 
-    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002 - theirs
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # noqa: ARG002 - theirs
         """Count again: fetching goes on from what was committed, not from where this member was."""
         self.number += 1
+        await crash_points.reach("consumer.rebalanced")
 
 
 class KafkaReceiver:

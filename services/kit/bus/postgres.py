@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from services.kit import failures
+from services.kit import crash_points, failures
 from services.kit.bus import postgres_tables
 from services.kit.bus.postgres_tables import CHANNEL
 from services.kit.bus.records import Received, Record, read_or_skip
@@ -98,6 +98,7 @@ class PostgresSender:
             await self._connection.execute(
                 MOVE_HEADS, *_columns(places), [upcoming[place] for place in places]
             )
+            await crash_points.reach("relay.sent")
             # Rung at the commit; the lock NOTIFY takes there holds up nobody but this small database.
             for topic in sorted({topic for topic, _ in places}):
                 await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, topic)
@@ -173,6 +174,8 @@ class PostgresReceiver:
             await shares.settle()
             # Read after the lock is held: the owner before may have committed until then.
             fresh = shares.owned - before
+            if fresh:
+                await crash_points.reach("consumer.rebalanced")
             rows = await self._connection.fetch(READ_OFFSETS, group_id) if fresh else []
             committed = {row["partition"]: row["next_offset"] for row in rows}
             for partition in shares.owned:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import database
+from services.kit import crash_points, database
 from services.kit.errors import Conflict, Fault, Problem, Rejected, Unreadable
 from services.kit.http.tokens import Caller
 from services.kit.http.transactions import Session
@@ -111,6 +111,7 @@ class Once:
                 "body": body,
             },
         )
+        await crash_points.reach("key.kept")
         return make_response(status, body, location)
 
 
@@ -226,6 +227,7 @@ async def _keep_all(session: AsyncSession, accepted: Sequence[tuple[Identity, An
             "bodies": [answer.body for _, answer in accepted],
         },
     )
+    await crash_points.reach("key.kept")
 
 
 def _share(first: Answer | Problem, *, is_same: bool) -> Answer | Problem:

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from services.kit import crash_points
 from services.kit.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what there is; streams end, by whatever the server was stopped."""
         self._app.state.stopping.set()
+        await crash_points.reach("process.stopping")
         await super().shutdown(sockets)
 
 
@@ -65,6 +67,7 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, 20, 20)
+    await crash_points.reach("process.started")
     log.info("process.started", port=settings.port)
     await Server(config, app, drain_seconds=settings.drain_seconds).serve()
     log.info("process.stopped")

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import database
+from services.kit import crash_points, database
 from services.kit.database import Sessions
 
 
@@ -16,6 +16,8 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     sessions: Sessions = request.app.state.sessions
     async with sessions.begin() as session:
         yield session
+        await crash_points.reach("request.committing")
+    await crash_points.reach("request.committed")
 
 
 # "function" commits before the response leaves: a failed commit is a 500, never a false 202.

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.stock.counts import domain, queries
 from services.catalog.stock.counts.domain import Applied, Change
+from services.kit import crash_points
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ async def change_stock(
     moved = {entry.offer_id for entry in entries}
     touched = [shelf for shelf in shelves.values() if shelf.offer_id in moved]
     await queries.write(session, entries, touched, now=now)
+    await crash_points.reach("stock.changed")
     for shelf in touched:
         if shelf.is_short:
             log.warning("stock.short", offer_id=str(shelf.offer_id), missing=shelf.reserved - shelf.on_hand)

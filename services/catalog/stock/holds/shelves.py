@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.stock.holds.domain import Place, Shelf
 from services.catalog.stock.holds.moves import OnHand
+from services.kit import crash_points
 
 FIND = text("""
     SELECT offer_id, outlet_id, product_id, offers.name, grams, price_fen, is_blocked, judged_zones,
@@ -104,12 +105,14 @@ async def promise(session: AsyncSession, units: Mapping[UUID, int]) -> None:
         done = await session.execute(PROMISE, _units(units))
         if getattr(done, "rowcount", -1) != len(units):
             raise Oversold
+        await crash_points.reach("stock.changed")
 
 
 async def give_back(session: AsyncSession, units: Mapping[UUID, int]) -> None:
     """Take back what was promised of shelves that are locked."""
     if units:
         await session.execute(GIVE_BACK, _units(units))
+        await crash_points.reach("stock.changed")
 
 
 async def leave(session: AsyncSession, units: Mapping[UUID, int]) -> None:
