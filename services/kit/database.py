@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import text
+import asyncpg
+from sqlalchemy import ExceptionContext, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -19,22 +21,49 @@ LIMITS = {
     "timezone": "UTC",
 }
 
+# A server that can be reached keeps its own limits, and these are never met; one that has fallen mute is
+# given up by them, lest timers, consumers and writers wait for it as long as TCP does, which is for hours.
+CONNECTS_WITHIN: Final = 2.0
+ANSWERS_WITHIN: Final = 5.0
+PARTS_WITHIN: Final = 0.2
+
 TRY_NAMES = text("""
     SELECT pg_try_advisory_xact_lock(hashtextextended(name, 0))
     FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place) ORDER BY place
 """)
 
 
+class _Connection(asyncpg.Connection):
+    """A connection that takes no long leave: who gives it up may be a request whose time is over."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's own name
+        """Part in peace where the server still answers, and otherwise without."""
+        await super().close(timeout=PARTS_WITHIN if timeout else None)
+
+
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """Build an engine on asyncpg; nothing connects until the first session needs it."""
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=0.5,
         hide_parameters=True,
-        connect_args={"server_settings": LIMITS},
+        connect_args={
+            "server_settings": LIMITS,
+            "connection_class": _Connection,
+            "timeout": CONNECTS_WITHIN,
+            "command_timeout": ANSWERS_WITHIN,
+        },
     )
+    event.listen(engine.sync_engine, "handle_error", _give_up_mute)
+    return engine
+
+
+def _give_up_mute(context: ExceptionContext) -> None:
+    # Where one has fallen mute, so have those of its age: all are replaced, not each found out in its turn.
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

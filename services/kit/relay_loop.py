@@ -24,9 +24,12 @@ SHARDS = Gauge("relay_shards", "Shards this process relays")
 SETTLES_EVERY: Final = 1.0
 CONNECTS_WITHIN: Final = 5.0
 ANSWERS_WITHIN: Final = 5.0
+# Longer than one send may take: of a process that is frozen, or of a machine that is gone, the server ends
+# the connection after so long, and its shards find another owner.
+FROZEN_AFTER: Final = 30.0
 
 
-async def keep_relaying(database_url: str, bus: Bus) -> None:
+async def keep_relaying(database_url: str, bus: Bus, *, frozen_after: float = FROZEN_AFTER) -> None:
     """Send what is pending until cancelled, which ends it between two batches.
 
     After any error both the sender and the connection, and with it the shards, are given up and begun afresh.
@@ -34,7 +37,7 @@ async def keep_relaying(database_url: str, bus: Bus) -> None:
     pause = Pause(least=0.1, most=5.0)
     while True:
         try:
-            async with _connected(database_url) as connection, bus.sending() as sender:
+            async with _connected(database_url, frozen_after) as connection, bus.sending() as sender:
                 await _relay(connection, sender, pause)
         except (BusUnavailable, *failures.LOST_CONNECTION) as error:
             FAILURES.inc()
@@ -66,10 +69,13 @@ async def _relay(connection: asyncpg.Connection, sender: Sender, interrupted: Pa
 
 
 @asynccontextmanager
-async def _connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def _connected(database_url: str, frozen_after: float) -> AsyncIterator[asyncpg.Connection]:
     address = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(
-        address, timeout=CONNECTS_WITHIN, command_timeout=ANSWERS_WITHIN, server_settings=database.LIMITS
+        address,
+        timeout=CONNECTS_WITHIN,
+        command_timeout=ANSWERS_WITHIN,
+        server_settings=database.LIMITS | {"idle_session_timeout": str(int(frozen_after * 1000))},
     )
     try:
         yield connection

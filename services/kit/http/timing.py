@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit.http import problems
 
-# Timeouts nest: gateway 5 s > service 3 s > statement 1.5 s > lock 1 s > pool 0.5 s.
-ANSWERS_WITHIN: Final = 3.0
+# Timeouts nest: gateway 5 s > service 3 s > statement 1.5 s > lock 1 s > pool 0.5 s. The rest of the 3 s is
+# for what is broken off: its connection is given up, whether or not the server still answers.
+ANSWERS_WITHIN: Final = 2.7
 ENDS_AT: Final = "baton.ends_at"
 LATE: Final = (
     "kit.timeout",
