@@ -161,6 +161,20 @@ async def test_while_our_own_words_cannot_leave_the_decision_is_put_off_and_the_
     assert (seen["status"], seen["delayed"]) == ("refused", False)
 
 
+async def test_who_is_not_due_yet_while_the_bus_is_away_has_half_a_minute_left_when_it_is_back(
+    client, service_sessions
+) -> None:
+    ground = await open_ground(service_sessions)
+    order_id = await place(client, ground)
+    left = "SELECT extract(epoch FROM decide_by - now()) > 30 FROM orders"
+    assert await value(service_sessions, left) is False
+    await let_time_pass(service_sessions, "recorded_at", seconds=11, table="outbox_event")
+    assert await run(service_sessions, deciding.refuse_overdue) == 1
+    assert (await read(client, ground, order_id))["delayed"] is True
+    assert await value(service_sessions, left) is True
+    assert await run(service_sessions, deciding.refuse_overdue) == 0
+
+
 @pytest.mark.parametrize("answer", [reserved, refused])
 async def test_an_answer_after_the_clock_changes_nothing(client, service_sessions, answer) -> None:
     ground = await open_ground(service_sessions)

@@ -154,11 +154,13 @@ async def end_due(session: AsyncSession, now: datetime) -> int:
 
 async def refuse_overdue(session: AsyncSession, now: datetime) -> int:
     """Refuse groups that got no answer in time; while the bus is away they are put off, and show it."""
-    groups = await queries.claim_overdue(session, now, limit=BATCH)
+    policy = await acceptance.get_policy(session, now)
+    is_away = await deciding.is_stalled(session, policy)
+    due = deciding.due_by(policy, now, is_away=is_away)
+    groups = await queries.claim_overdue(session, due, limit=BATCH)
     if not groups:
         return 0
-    policy = await acceptance.get_policy(session, now)
-    if await deciding.is_stalled(session, policy):
+    if is_away:
         await queries.put_off(session, groups, until=now + policy.put_off)
         return len(groups)
     for group in groups:

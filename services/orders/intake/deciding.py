@@ -62,11 +62,12 @@ async def refuse(session: AsyncSession, answers: Sequence[StockRefused], now: da
 
 async def refuse_overdue(session: AsyncSession, now: datetime) -> int:
     """Refuse orders that got no answer in time; while the bus is away they are put off, and show it."""
-    overdue = await ledger.claim_overdue(session, now, limit=OVERDUE_BATCH)
+    policy = await acceptance.get_policy(session, now)
+    is_away = await is_stalled(session, policy)
+    overdue = await ledger.claim_overdue(session, due_by(policy, now, is_away=is_away), limit=OVERDUE_BATCH)
     if not overdue:
         return 0
-    policy = await acceptance.get_policy(session, now)
-    if await is_stalled(session, policy):
+    if is_away:
         await ledger.put_off(session, overdue, until=now + policy.put_off)
         log.warning("decisions.put_off", orders=len(overdue))
         return len(overdue)
@@ -85,6 +86,14 @@ async def refuse_overdue(session: AsyncSession, now: datetime) -> int:
 async def is_stalled(session: AsyncSession, policy: acceptance.Policy) -> bool:
     """Say whether our own words have not left for so long that no answer can be expected."""
     return await pending.oldest_age(session) > policy.stalled_after.total_seconds()
+
+
+def due_by(policy: acceptance.Policy, now: datetime, *, is_away: bool) -> datetime:
+    """Return by when a decision is due that is looked at now.
+
+    While the bus is away all are put off that would be due soon after: once it is back, an answer takes time.
+    """
+    return now + policy.put_off / 2 if is_away else now
 
 
 async def restate(session: AsyncSession, order_ids: Iterable[UUID]) -> None:

@@ -20,7 +20,7 @@ STATEMENTS: tuple[str, ...] = (
     """,
     """
     INSERT INTO intake_policies
-    VALUES ('2020-01-01Z', NULL, 30, 10, 10, 'Asia/Shanghai', 'Baton''s own, until an authority orders')
+    VALUES ('2020-01-01Z', NULL, 30, 60, 10, 'Asia/Shanghai', 'Baton''s own, until an authority orders')
     """,
     # What a household has used of a rule for a day of delivery; the checks are the last line.
     """
