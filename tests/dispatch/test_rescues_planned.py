@@ -13,7 +13,7 @@ from services.dispatch.plans import gathering
 from services.dispatch.plans import queries as plan_queries
 from services.kit import database
 from services.kit.database import Sessions
-from tests.dispatch.builders import make_cleared, rows, tell
+from tests.dispatch.builders import make_cancelled, make_cleared, rows, said, tell
 from tests.dispatch.rescued import Carried, make_carried
 from tests.dispatch.towns import solve_here
 
@@ -220,3 +220,50 @@ async def test_a_plan_with_a_vehicle_that_stands_with_other_goods_by_now_is_outd
         ("failed", "dispatch.plan_outdated"),
         ("requested", None),
     ]
+
+
+async def test_an_order_that_ends_when_its_goods_have_left_by_word_alone_is_carried_to_its_door(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0)
+    first, second = carried.town.orders
+    trip = f"/v1/trips/{carried.trip['trip_id']}"
+    await tell(carried.sessions, make_cancelled(second), sequence=2)
+    left = await client.post(f"{trip}/departure", headers=carried.town.driver(carried.driver))
+    assert left.status_code == 200, left.text
+
+    await tell(carried.sessions, make_cancelled(first), sequence=2)
+
+    async def withdrawn() -> set[UUID]:
+        found = await rows(carried.sessions, "SELECT order_id FROM loads WHERE withdrawn_at IS NOT NULL")
+        return {row.order_id for row in found}
+
+    # What was in its shop is withdrawn.
+    assert await withdrawn() == {second.order_id}
+    ((load_id,),) = await rows(
+        carried.sessions, "SELECT load_id FROM loads WHERE order_id = :id", id=first.order_id
+    )
+    await carried.hand_over(1, None, carried.driver, only=load_id)
+    await carried.hand_over(2, carried.driver, carried.steward, only=load_id)
+    await carried.hand_over(3, carried.steward, None, only=load_id)
+    told = await said(carried.sessions, "dispatch.portion_delivered.v1")
+    assert [payload["order_id"] for _, payload in told] == [str(first.order_id)]
+    assert await withdrawn() == {second.order_id}
+
+
+async def test_an_order_that_ends_while_its_goods_are_to_be_rescued_is_rescued_all_the_same(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0, orders=1)
+    trip = f"/v1/trips/{carried.trip['trip_id']}"
+    left = await client.post(f"{trip}/departure", headers=carried.town.driver(carried.driver))
+    assert left.status_code == 200, left.text
+    await carried.suspend(carried.driver)
+    assert await rows(carried.sessions, "SELECT 1 FROM trip_loads WHERE is_held") == []
+
+    await tell(carried.sessions, make_cancelled(carried.town.orders[0]), sequence=2)
+
+    assert await rows(carried.sessions, "SELECT 1 FROM loads WHERE withdrawn_at IS NOT NULL") == []
+    rescue = await carried.rescue()
+    assert (rescue["status"], rescue["pieces"]) == ("open", 1)
+    assert (await carried.plan())["stops"][0]["place_id"] == rescue["rescue_id"]

@@ -81,7 +81,10 @@ async def end_orders(
     arrivals: Sequence[Arrived[OrderCancelled] | Arrived[OrderRefused]],
     now: datetime,
 ) -> list[UUID]:
-    """Withdraw the loads of orders that ended without goods, unless they are on their way; return them."""
+    """Withdraw the loads of orders that ended without goods, unless they are on their way; return them.
+
+    What is aboard, or is to be rescued, is carried to its door, where it is recorded; the order stays ended.
+    """
     ended = await queries.end_orders(session, {each.event.order_id: each.sequence for each in arrivals})
     return await queries.withdraw(session, ended, now) if ended else []
 

@@ -83,15 +83,29 @@ INSERT_PORTIONS = text("""
         portion_id uuid, load_id uuid, order_id uuid, household_id uuid, building_id uuid
     )
 """)
-# In key order, as hand-overs lock them; what was handed over once is carried to its door.
-WITHDRAW = text("""
-    WITH ended AS (
-        SELECT load_id FROM loads
-        WHERE order_id = ANY(CAST(:order_ids AS uuid[])) AND touched_at IS NULL AND withdrawn_at IS NULL
-        ORDER BY load_id FOR UPDATE
+# In key order, as hand-overs lock them: loads, then their trips, so that none leaves with a load in between.
+LOCK_UNTOUCHED = text("""
+    SELECT load_id FROM loads
+    WHERE order_id = ANY(CAST(:order_ids AS uuid[])) AND touched_at IS NULL AND withdrawn_at IS NULL
+    ORDER BY load_id FOR UPDATE
+""")
+LOCK_TRIPS = text("""
+    SELECT trip_id FROM trips WHERE trip_id IN (
+        SELECT trip_id FROM trip_loads WHERE is_held AND load_id = ANY(CAST(:load_ids AS uuid[]))
     )
-    UPDATE loads SET withdrawn_at = :now FROM ended WHERE loads.load_id = ended.load_id
-    RETURNING loads.load_id
+    ORDER BY trip_id FOR UPDATE
+""")
+# What has left its shop is carried to its door: by a scan, or by the word of its driver alone.
+WITHDRAW = text("""
+    UPDATE loads SET withdrawn_at = :now
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND NOT EXISTS (
+        SELECT FROM trip_loads JOIN trips USING (trip_id)
+        WHERE trip_loads.load_id = loads.load_id AND is_held
+          AND (loaded_at IS NOT NULL OR departed_at IS NOT NULL)
+    ) AND NOT EXISTS (
+        SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
+    )
+    RETURNING load_id
 """)
 # An order whose group is not packed yet is not there to be carried.
 FIND_WAVES = text("""
@@ -185,9 +199,11 @@ async def insert_contents(
 
 
 async def withdraw(session: AsyncSession, order_ids: Sequence[UUID], now: datetime) -> list[UUID]:
-    """Take back what was not handed over yet; return the loads."""
-    given = {"order_ids": list(order_ids), "now": now}
-    return list((await session.execute(WITHDRAW, given)).scalars())
+    """Take back what has not left its shop, by scan or by word; return the loads."""
+    found = await session.execute(LOCK_UNTOUCHED, {"order_ids": list(order_ids)})
+    given = {"load_ids": list(found.scalars())}
+    await session.execute(LOCK_TRIPS, given)
+    return list((await session.execute(WITHDRAW, {**given, "now": now})).scalars())
 
 
 async def get_packing(session: AsyncSession, now: datetime) -> Packing:
