@@ -95,7 +95,7 @@ async def on_person_cleared(
     """Know who is cleared for what: what can be carried may have grown, or a class may have fallen away."""
     if cleared := await crew_application.clear_people(session, arrivals):
         await rescues_application.take_work_beyond_clearance(session, cleared, now)
-        await fleet_queries.mark_due(session, now)
+        await fleet_queries.note_growth(session, now)
 
 
 async def on_person_suspended(

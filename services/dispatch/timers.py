@@ -41,6 +41,8 @@ TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.state_capacities", 0.5, state_capacities),
     Timer("dispatch.pack_groups", 0.5, loads_application.pack_group),
     Timer("dispatch.open_rescues", 5.0, rescues_application.open_late),
-    Timer("dispatch.follow_rescues", 5.0, rescues_application.follow),
+    Timer("dispatch.settle_rescues", 5.0, rescues_application.settle_over),
+    Timer("dispatch.escalate_rescues", 5.0, rescues_application.call_late),
+    Timer("dispatch.plan_rescues", 5.0, rescues_application.plan_waiting),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
 )

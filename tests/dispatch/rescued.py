@@ -128,14 +128,24 @@ class Carried:
             return await rescues.open_late(session, await database.now(session))
 
     async def follow(self, minutes: float = 0) -> int:
-        async with self.sessions.begin() as session:
-            return await rescues.follow(session, await database.now(session) + timedelta(minutes=minutes))
+        """Everything that the clock starts for open rescues; how many rescues it was done for."""
+        done = 0
+        for work in (rescues.settle_over, rescues.call_late, rescues.plan_waiting):
+            async with self.sessions.begin() as session:
+                done += await work(session, await database.now(session) + timedelta(minutes=minutes))
+        return done
 
     async def lose(self, vehicle_id: str, key: str | None = None) -> httpx.Response:
         return await self.town.client.post(
             f"/v1/vehicles/{vehicle_id}/loss",
             json={"reason": "in the ditch"},
             headers=headers("commander", key=key or new_id().hex, subject="hall"),
+        )
+
+    async def bring_back(self, vehicle_id: str, subject: str = "hall") -> httpx.Response:
+        return await self.town.client.post(
+            f"/v1/vehicles/{vehicle_id}/return",
+            headers=headers("commander", key=new_id().hex, subject=subject),
         )
 
 

@@ -125,8 +125,11 @@ def metric(name: str, **labels: str) -> float:
 
 
 async def follow(relay: Relay, minutes: int = 0) -> int:
-    async with relay.sessions.begin() as session:
-        return await application.follow(session, await database.now(session) + minutes * HOUR / 60)
+    done = 0
+    for work in (application.settle_over, application.call_late, application.plan_waiting):
+        async with relay.sessions.begin() as session:
+            done += await work(session, await database.now(session) + minutes * HOUR / 60)
+    return done
 
 
 async def test_where_nobody_is_near_somebody_is_called_with_what_is_needed(relay: Relay) -> None:

@@ -12,6 +12,8 @@ from services.contracts.access import Role
 from services.dispatch import solving
 from services.dispatch.fleet import queries as fleet
 from services.dispatch.plans import application as plans
+from services.dispatch.rescues import application as rescues
+from services.kit import database
 from services.kit.database import Sessions
 from services.kit.ids import new_id
 from tests.dispatch.builders import HOUR, NOW, make_cleared, make_suspended, make_vehicle, rows, said, tell
@@ -240,7 +242,7 @@ async def test_goods_on_a_lost_vehicle_wait_for_another_which_their_own_driver_m
     assert (await carried.sweep(), await carried.follow()) == (0, 0)
 
 
-async def test_a_lost_vehicle_gives_back_what_is_not_loaded_and_serves_again_when_it_is_imported(
+async def test_a_lost_vehicle_gives_back_what_is_not_loaded_and_serves_again_when_somebody_says_so(
     client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
 ) -> None:
     carried = await make_carried(client, service_sessions, tmp_path, legs=0, vehicles=1)
@@ -266,14 +268,37 @@ async def test_a_lost_vehicle_gives_back_what_is_not_loaded_and_serves_again_whe
     async with carried.sessions() as session:
         assert await fleet.list_working(session, NOW) == []
 
-    head = headers("commander", key="back")
-    back = await client.post("/v1/vehicles", json={"vehicles": [make_vehicle()]}, headers=head)
-    (item,) = back.json()["items"]
-    assert (item["vehicle_id"], item["outcome"]) == (vehicle_id, "updated")
+    head = headers("commander", key="again")
+    again = await client.post("/v1/vehicles", json={"vehicles": [make_vehicle(kind="bus")]}, headers=head)
+    assert [item["outcome"] for item in again.json()["items"]] == ["updated"]
+    head = headers("commander", key="once more")
+    again = await client.post("/v1/vehicles", json={"vehicles": [make_vehicle(kind="bus")]}, headers=head)
+    assert [item["outcome"] for item in again.json()["items"]] == ["unchanged"]
+    (vehicle,) = (await client.get("/v1/vehicles", headers=headers("commander"))).json()["items"]
+    assert (vehicle["kind"], vehicle["lost_because"]) == ("bus", "in the ditch")
+    async with carried.sessions() as session:
+        assert await fleet.list_working(session, NOW) == []
+
+    driver = await client.post(
+        f"/v1/vehicles/{vehicle_id}/return", headers=carried.town.driver(carried.driver)
+    )
+    assert (driver.status_code, driver.json()["code"]) == (403, "kit.forbidden")
+    unknown = await carried.bring_back(str(new_id()))
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "kit.not_found")
+
+    back = await carried.bring_back(vehicle_id)
+    anew = await carried.bring_back(vehicle_id, subject="town")
+
+    assert (back.status_code, back.json()["returned_by"]) == (200, "hall")
+    assert anew.json() == back.json()
     async with carried.sessions() as session:
         assert [str(each.vehicle_id) for each in await fleet.list_working(session, NOW)] == [vehicle_id]
     (vehicle,) = (await client.get("/v1/vehicles", headers=headers("commander"))).json()["items"]
     assert (vehicle["lost_at"], vehicle["lost_because"]) == (None, None)
+    assert (vehicle["returned_at"], vehicle["returned_by"]) == (back.json()["returned_at"], "hall")
+    assert (await carried.lose(vehicle_id)).status_code == 200
+    (vehicle,) = (await client.get("/v1/vehicles", headers=headers("commander"))).json()["items"]
+    assert (vehicle["returned_at"], vehicle["returned_by"]) == (None, None)
 
 
 async def test_what_no_plan_could_bring_is_planned_again_when_somebody_can(
@@ -289,12 +314,73 @@ async def test_what_no_plan_could_bring_is_planned_again_when_somebody_can(
     ] == ["failed"]
     assert await carried.follow() == 0
 
-    head = headers("commander", key="back")
-    back = await client.post("/v1/vehicles", json={"vehicles": [make_vehicle()]}, headers=head)
-    assert back.status_code == 200
-    assert await carried.follow(minutes=2) == 2
+    async with service_sessions.begin() as session:
+        await session.execute(
+            text("UPDATE rescues SET plan_again_at = plan_again_at + interval '15 minutes'")
+        )
+    assert await carried.follow(minutes=2) == 0
+
+    assert (await carried.bring_back(carried.trip["vehicle_id"])).status_code == 200
+
+    assert [await carried.follow(minutes=minutes) for minutes in (0.5, 2)] == [0, 1]
     assert (await carried.plan())["status"] == "planned"
     assert await carried.follow(minutes=4) == 0
+
+
+async def test_what_no_plan_can_bring_is_planned_again_each_time_twice_as_late(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, vehicles=1)
+    assert (await carried.lose(carried.trip["vehicle_id"])).status_code == 200
+
+    async def asked_at(minutes: float) -> int:
+        async with service_sessions.begin() as session:
+            await session.execute(text("UPDATE plans SET status = 'failed', failure = 'none' "
+                                       "WHERE is_automatic AND status = 'requested'"))  # fmt: skip
+        return await carried.follow(minutes=minutes)
+
+    async def wait() -> float:
+        ((waits,),) = await rows(service_sessions, "SELECT plan_again_at - planned_at FROM rescues")
+        return float(waits.total_seconds()) / 60
+
+    assert await wait() == 1
+    assert [(await asked_at(minutes), await wait()) for minutes in (0.5, 1.1, 3, 3.2, 7, 7.3, 15, 15.4)] == [
+        (0, 1), (1, 2), (0, 2), (1, 4), (0, 4), (1, 8), (0, 8), (1, 16),
+    ]  # fmt: skip
+    assert [(await asked_at(minutes), await wait()) for minutes in (31, 31.5, 47, 47.6)] == [
+        (0, 16), (1, 16), (0, 16), (1, 16),
+    ]  # fmt: skip
+
+
+async def test_open_rescues_are_held_few_at_a_time_and_those_that_somebody_holds_are_passed_over(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(client, service_sessions, tmp_path, legs=0)
+    first, second = await carried.town.load_ids()
+    await carried.hand_over(1, None, carried.driver, minutes=-4, only=first)
+    await carried.hand_over(1, None, carried.other, minutes=-4, only=second)
+    await carried.suspend(carried.driver)
+    await carried.suspend(carried.other)
+    async with service_sessions.begin() as session:
+        await session.execute(text("DELETE FROM plans WHERE is_automatic"))
+        await session.execute(text("UPDATE rescues SET escalated_at = NULL, needs = NULL"))
+
+    async def free_during(work: Any) -> tuple[int, int]:
+        """How many rescues the clock's work was done for, and how many anybody else could hold meanwhile."""
+        async with service_sessions() as session:
+            at = await database.now(session) + 31 * HOUR / 60
+            done = await work(session, at, batch=1)
+            free = await rows(service_sessions, "SELECT 1 FROM rescues FOR UPDATE SKIP LOCKED")
+            await session.rollback()
+            return done, len(free)
+
+    assert await free_during(rescues.settle_over) == (0, 2)
+    assert await free_during(rescues.call_late) == (1, 1)
+    assert await free_during(rescues.plan_waiting) == (1, 1)
+    async with service_sessions() as handing_over:
+        await handing_over.execute(text("SELECT 1 FROM rescues FOR NO KEY UPDATE"))
+        assert await carried.follow(minutes=31) == 0
+    assert await carried.follow(minutes=31) == 4
 
 
 async def test_a_plan_that_waits_long_for_a_driver_is_made_anew(
@@ -307,7 +393,7 @@ async def test_a_plan_that_waits_long_for_a_driver_is_made_anew(
         assert await plans.commit_automatic(session, NOW) == 1
     assert await carried.follow(minutes=4) == 0
 
-    assert await carried.follow(minutes=6) == 2
+    assert await carried.follow(minutes=6) == 1
 
     found = await rows(
         service_sessions, "SELECT status, failure FROM plans WHERE is_automatic ORDER BY plan_id"

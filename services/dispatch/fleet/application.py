@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +20,8 @@ from services.kit import outbox
 from services.kit.errors import Conflict, Fault, NotFound
 from services.kit.event import Arrived
 from services.kit.ids import new_id
+
+log = structlog.get_logger()
 
 STATED = Counter("slot_capacities_stated_total", "Statements of a slot's capacity")
 
@@ -39,6 +42,11 @@ class NewVehicle:
     shift_ends_at: datetime
 
 
+LISTED: Final = {
+    "kind", "capacity_g", "capacity_pieces", "base_lat", "base_lon", "shift_starts_at", "shift_ends_at",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What became of one item."""
@@ -53,7 +61,7 @@ async def import_vehicles(
 ) -> list[Imported]:
     """Know vehicles by their plates, each item for itself; capacities are then computed again.
 
-    A vehicle that was lost is in service again.
+    One that is lost stays out of service: a list does not say that it was found.
     """
     known = await queries.find_by_plate(session, [vehicle.plate for vehicle in vehicles])
     outcomes: list[Imported] = []
@@ -65,23 +73,34 @@ async def import_vehicles(
             continue
         before = known.get(vehicle.plate)
         row = _row_of(before.vehicle_id if before else new_id(), vehicle)
-        if before is not None and before.model_dump() == row.model_dump():
+        if before is not None and before.model_dump(include=LISTED) == row.model_dump(include=LISTED):
             outcomes.append(Imported(row.vehicle_id, "unchanged"))
             continue
         changed[vehicle.plate] = row
         outcomes.append(Imported(row.vehicle_id, "updated" if before else "created"))
     if changed:
         await queries.save_vehicles(session, list(changed.values()))
-        await queries.mark_due(session, now)
+        await queries.note_growth(session, now)
     return outcomes
 
 
 async def lose_vehicle(session: AsyncSession, vehicle_id: UUID, reason: str, now: datetime) -> None:
-    """Take a vehicle out of service, from now until it is imported again."""
+    """Take a vehicle out of service, from now until somebody brings it back."""
     if not await queries.lose(session, vehicle_id, reason, now):
         if await queries.find_vehicle(session, vehicle_id) is None:
             raise NotFound("kit.not_found", "Nothing is found here")
         raise Conflict("dispatch.vehicle_lost", "The vehicle is lost already")
+
+
+async def bring_back(session: AsyncSession, vehicle_id: UUID, now: datetime, *, by: str) -> VehicleRow:
+    """Take a lost vehicle into service again; one that is in service stays as it is. Return it."""
+    if await queries.bring_back(session, vehicle_id, now, by=by):
+        await queries.note_growth(session, now)
+        log.info("vehicle.returned", vehicle_id=str(vehicle_id))
+    vehicle = await queries.find_vehicle(session, vehicle_id)
+    if vehicle is None:
+        raise NotFound("kit.not_found", "Nothing is found here")
+    return vehicle
 
 
 async def open_slots(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpened]]) -> None:

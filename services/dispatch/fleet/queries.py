@@ -29,12 +29,16 @@ SAVE = text("""
     ON CONFLICT (plate) DO UPDATE SET
         kind = excluded.kind, capacity_g = excluded.capacity_g, capacity_pieces = excluded.capacity_pieces,
         base_lat = excluded.base_lat, base_lon = excluded.base_lon,
-        shift_starts_at = excluded.shift_starts_at, shift_ends_at = excluded.shift_ends_at,
-        lost_at = NULL, lost_because = NULL
+        shift_starts_at = excluded.shift_starts_at, shift_ends_at = excluded.shift_ends_at
 """)
 LOSE = text("""
-    UPDATE vehicles SET lost_at = :now, lost_because = :reason
+    UPDATE vehicles SET lost_at = :now, lost_because = :reason, returned_at = NULL, returned_by = NULL
     WHERE vehicle_id = :vehicle_id AND lost_at IS NULL
+    RETURNING vehicle_id
+""")
+BRING_BACK = text("""
+    UPDATE vehicles SET lost_at = NULL, lost_because = NULL, returned_at = :now, returned_by = :by
+    WHERE vehicle_id = :vehicle_id AND lost_at IS NOT NULL
     RETURNING vehicle_id
 """)
 OPEN_SLOTS = text("""
@@ -60,6 +64,8 @@ MARK_DUE = text("""
         SELECT slot_id FROM slot_capacities WHERE ends_at > :now ORDER BY slot_id FOR UPDATE
     )
 """)
+# Whoever waits for help looks again when there may be more of it than before.
+NOTE_GROWTH = text("UPDATE fleet_growth SET grown_at = greatest(grown_at, :now)")
 ANY_DUE = text("""
     SELECT EXISTS (
         SELECT FROM slot_capacities WHERE ends_at > :now
@@ -134,6 +140,12 @@ async def lose(session: AsyncSession, vehicle_id: UUID, reason: str, now: dateti
     return (await session.execute(LOSE, given)).one_or_none() is not None
 
 
+async def bring_back(session: AsyncSession, vehicle_id: UUID, now: datetime, *, by: str) -> bool:
+    """Write that a lost vehicle is in service again; False where none is lost."""
+    given = {"vehicle_id": vehicle_id, "now": now, "by": by}
+    return (await session.execute(BRING_BACK, given)).one_or_none() is not None
+
+
 async def list_working(session: AsyncSession, now: datetime) -> list[Vehicle]:
     """Return every vehicle in service whose shift is not over."""
     asked = select(VehicleRow).where(col(VehicleRow.shift_ends_at) > now, col(VehicleRow.lost_at).is_(None))
@@ -183,6 +195,12 @@ async def open_slots(session: AsyncSession, arrivals: Sequence[Arrived[ZoneOpene
 async def mark_due(session: AsyncSession, now: datetime) -> None:
     """Let every slot to come be computed again."""
     await session.execute(MARK_DUE, {"now": now})
+
+
+async def note_growth(session: AsyncSession, now: datetime) -> None:
+    """Let every slot to come be computed again, for more may be carried than before; also on the road."""
+    await mark_due(session, now)
+    await session.execute(NOTE_GROWTH, {"now": now})
 
 
 async def is_any_due(session: AsyncSession, now: datetime, *, checked_every: float) -> bool:

@@ -65,7 +65,7 @@ class VehicleItemsView(BaseModel):
 
 
 class VehicleView(BaseModel):
-    """A vehicle; one that was lost is out of service until its plate is imported again."""
+    """A vehicle; one that is lost is out of service until somebody brings it back, and says so here."""
 
     vehicle_id: UUID
     plate: str
@@ -77,13 +77,23 @@ class VehicleView(BaseModel):
     shift_ends_at: datetime
     lost_at: datetime | None
     lost_because: str | None
+    returned_at: datetime | None
+    returned_by: str | None
+
+
+class ReturnedView(BaseModel):
+    """A vehicle in service: who brought it back and when, if it was ever lost."""
+
+    vehicle_id: UUID
+    returned_at: datetime | None
+    returned_by: str | None
 
 
 @router.post("", response_model=VehicleItemsView)
 async def import_vehicles(
     body: ImportVehicles, session: Session, now: Now, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Know vehicles by their plates: new ones are made, known ones changed."""
+    """Know vehicles by their plates: new ones are made, known ones changed; a lost one stays lost."""
     access.require(caller, Action.KEEP_FLEET)
     wanted = [vehicle.to_vehicle() for vehicle in body.vehicles]
     items = [
@@ -106,6 +116,17 @@ async def list_vehicles(session: Session, caller: Caller, paging: PagingAsked) -
     return paging.page(rows, _view, row_id=lambda row: row.vehicle_id)
 
 
+@router.post("/{vehicle_id}/return", response_model=ReturnedView)
+async def bring_back(
+    vehicle_id: UUID, session: Session, now: Now, caller: Caller, once: OnceOnly
+) -> Response:
+    """Take a lost vehicle into service again; of one that is in service nothing changes."""
+    access.require(caller, Action.KEEP_FLEET)
+    row = await application.bring_back(session, vehicle_id, now, by=caller.subject)
+    view = ReturnedView(vehicle_id=vehicle_id, returned_at=row.returned_at, returned_by=row.returned_by)
+    return await once.accept(view, status=200)
+
+
 def _view(row: VehicleRow) -> VehicleView:
     return VehicleView(
         vehicle_id=row.vehicle_id,
@@ -118,4 +139,6 @@ def _view(row: VehicleRow) -> VehicleView:
         shift_ends_at=row.shift_ends_at,
         lost_at=row.lost_at,
         lost_because=row.lost_because,
+        returned_at=row.returned_at,
+        returned_by=row.returned_by,
     )

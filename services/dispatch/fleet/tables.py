@@ -10,7 +10,7 @@ from services.dispatch.rows import Row
 
 
 class VehicleRow(Row, table=True):
-    """A vehicle; its plate is its name outside. A lost one is out of service until it is imported again."""
+    """A vehicle; its plate is its name outside. A lost one is out of service until it is brought back."""
 
     __tablename__ = "vehicles"
 
@@ -25,3 +25,5 @@ class VehicleRow(Row, table=True):
     shift_ends_at: datetime = Field(sa_type=DateTime(timezone=True))
     lost_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     lost_because: str | None = None
+    returned_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    returned_by: str | None = None

@@ -67,7 +67,7 @@ async def import_passes(session: AsyncSession, passes: Sequence[NewPass], now: d
             changed[outcome.pass_id] = each.of_vehicle(vehicles[each.plate])
     if changed:
         await queries.save_passes(session, changed)
-        await fleet_queries.mark_due(session, now)
+        await fleet_queries.note_growth(session, now)
     return outcomes
 
 

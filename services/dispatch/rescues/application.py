@@ -1,8 +1,8 @@
 """What is done about goods in hands that may not carry them on. Callers own the transaction."""
 
 from collections import Counter as Count
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +25,11 @@ log = structlog.get_logger()
 SETTLED = Counter("rescues_settled_total", "Rescues of which nothing waits any more", ["cause"])
 
 DUTIES_AT_ONCE: Final = 200
-PLANNED_EVERY: Final = 60.0
-PATIENCE: Final = 300.0
+# A hand-over that names one of them waits for the whole batch: what takes long for each is done for few.
+SETTLED_AT_ONCE: Final = 100
+CALLED_AT_ONCE: Final = 10
+PLANNED_AT_ONCE: Final = 20
+PATIENCE: Final = timedelta(minutes=5)
 
 
 async def take_work_from(session: AsyncSession, person_ids: Iterable[UUID], now: datetime) -> None:
@@ -102,39 +105,38 @@ async def open_late(session: AsyncSession, now: datetime) -> int:
     return _count(opened) + await take_over_duties(session, lapsed, now)
 
 
-async def settle(
-    session: AsyncSession, load_ids: Iterable[UUID] | None, now: datetime
-) -> dict[UUID, UUID | None]:
-    """Let units that have left the hands they are rescued from leave their rescues; None: of all loads.
+async def settle(session: AsyncSession, load_ids: Iterable[UUID], now: datetime) -> dict[UUID, UUID | None]:
+    """Let units of loads that have left the hands they are rescued from leave their rescues.
 
     Return who has those loads now that their trips came for: these are to know.
-    The caller holds the rows of the loads, if it names them.
+    The caller holds the rows of the loads.
     """
-    rescue_ids = await queries.lock_of_loads(session, load_ids)
-    if not rescue_ids:
-        return {}
-    left = await queries.settle_units(session, rescue_ids, now)
-    for rescue in await queries.settle(session, rescue_ids, now):
-        SETTLED.labels(rescue.cause).inc()
-        log.info("rescue.settled", rescue_id=str(rescue.rescue_id), cause=rescue.cause)
-    return await queries.find_takers(session, left) if left else {}
+    return await _settle(session, await queries.lock_of_loads(session, load_ids), now)
 
 
-async def follow(session: AsyncSession, now: datetime) -> int:
-    """Follow what is open: settle what is over, call somebody where it is late, plan what no plan carries."""
-    takers = await settle(session, None, now)
-    await trips_application.note_loaded(session, takers, now)
+async def settle_over(session: AsyncSession, now: datetime, *, batch: int = SETTLED_AT_ONCE) -> int:
+    """Settle what no hand-over has settled: it came while the rescue was being opened."""
+    rescue_ids = await queries.claim_over(session, batch=batch)
+    await trips_application.note_loaded(session, await _settle(session, rescue_ids, now), now)
+    return len(rescue_ids)
+
+
+async def call_late(session: AsyncSession, now: datetime, *, batch: int = CALLED_AT_ONCE) -> int:
+    """Call somebody where a take-over lasts too long; return for how many."""
     policy = await queries.get_policy(session, now)
-    late = await queries.find_late(session, now, minutes=policy.take_over_minutes)
-    escalated = await escalation.escalate(session, late, now, is_late=True)
-    waiting = await queries.list_unplanned(session, now, every=PLANNED_EVERY, patience=PATIENCE)
+    late = await queries.claim_late(session, now, minutes=policy.take_over_minutes, batch=batch)
+    return await escalation.escalate(session, late, now, is_late=True)
+
+
+async def plan_waiting(session: AsyncSession, now: datetime, *, batch: int = PLANNED_AT_ONCE) -> int:
+    """Plan what waits on the road and nothing comes for; return how many rescues that is."""
+    waiting = await queries.claim_unplanned(
+        session, now, wait=opening.PLAN_WAIT, patience=PATIENCE, batch=batch
+    )
     if waiting:
-        loads = {row.load_id for row in waiting}
         # What their trips came for is on board: the rest of them is another trip's.
-        await trips_application.take_off(session, loads)
-        await plans_application.plan_anew(session, loads, cause="rescue", now=now)
-        await queries.note_planned(session, [row.rescue_id for row in waiting], now)
-    return len(takers) + escalated + len(waiting)
+        await opening.plan_ways(session, waiting, now, is_news=False)
+    return len(waiting)
 
 
 async def name_taker(session: AsyncSession, rescue_id: UUID, person_id: UUID, now: datetime) -> None:
@@ -156,6 +158,18 @@ async def name_taker(session: AsyncSession, rescue_id: UUID, person_id: UUID, no
         fault = Fault("/person_id", "dispatch.taker_unfit")
         raise Rejected("dispatch.taker_unfit", "This person cannot take over here", faults=[fault])
     await queries.name_taker(session, rescue_id, person_id)
+
+
+async def _settle(
+    session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, UUID | None]:
+    if not rescue_ids:
+        return {}
+    left = await queries.settle_units(session, rescue_ids, now)
+    for rescue in await queries.settle(session, rescue_ids, now):
+        SETTLED.labels(rescue.cause).inc()
+        log.info("rescue.settled", rescue_id=str(rescue.rescue_id), cause=rescue.cause)
+    return await queries.find_takers(session, left) if left else {}
 
 
 async def _note(

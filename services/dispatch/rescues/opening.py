@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -21,6 +21,9 @@ from services.kit.ids import new_id
 
 log = structlog.get_logger()
 
+# What no plan carries is planned again, each time twice as late, or when what can be carried has grown.
+PLAN_WAIT: Final = timedelta(minutes=1)
+LONGEST_PLAN_WAIT: Final = timedelta(minutes=16)
 RESCUES = Counter("rescues_total", "Loads in hands that may not carry them on", ["cause"])
 
 
@@ -61,7 +64,10 @@ async def open_rescues(
         each: [unit for unit in units if (ids[each], unit.load_unit_id) in written]
         for each, units in situations.items()
     }
-    await _plan_ways(session, {ids[each]: units for each, units in news.items()}, now)
+    on_road = {
+        ids[each]: {unit.load_id for unit in units if unit.leg is Leg.PICK_UP} for each, units in news.items()
+    }
+    await plan_ways(session, on_road, now, is_news=True)
     await escalation.escalate(session, [ids[each] for each in fresh], now, is_late=False)
     opened = [
         Opened(ids[each], each, frozenset(unit.load_id for unit in units))
@@ -70,6 +76,20 @@ async def open_rescues(
     ]
     _tell(opened)
     return opened
+
+
+async def plan_ways(
+    session: AsyncSession, waiting: Mapping[UUID, Iterable[UUID]], now: datetime, *, is_news: bool
+) -> None:
+    """Ask for plans of what waits on the road, by rescue; what joins one lets it be planned again soon."""
+    loads = set().union(*waiting.values())
+    if loads:
+        await trips_application.take_off(session, loads)
+        await plans_application.plan_anew(session, loads, cause="rescue", now=now)
+        rescue_ids = [rescue_id for rescue_id, load_ids in waiting.items() if load_ids]
+        await queries.note_planned(
+            session, rescue_ids, now, is_news=is_news, wait=PLAN_WAIT, longest=LONGEST_PLAN_WAIT
+        )
 
 
 def _find_joined(
@@ -81,20 +101,6 @@ def _find_joined(
         for each, units in situations.items()
         if each in known and not {unit.load_unit_id for unit in units} & set(known[each].load_unit_ids)
     }
-
-
-async def _plan_ways(
-    session: AsyncSession, waiting: Mapping[UUID, Sequence[StrandedUnit]], now: datetime
-) -> None:
-    on_road = {
-        rescue_id: {unit.load_id for unit in units if unit.leg is Leg.PICK_UP}
-        for rescue_id, units in waiting.items()
-    }
-    load_ids = set().union(*on_road.values())
-    if load_ids:
-        await trips_application.take_off(session, load_ids)
-        await plans_application.plan_anew(session, load_ids, cause="rescue", now=now)
-        await queries.note_planned(session, [each for each, loads in on_road.items() if loads], now)
 
 
 def _by_situation(rows: Iterable[Row[Any]]) -> dict[Situation, Row[Any]]:

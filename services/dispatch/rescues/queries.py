@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +39,15 @@ INSERT_UNITS = text("""
     ON CONFLICT DO NOTHING
     RETURNING rescue_id, load_unit_id
 """)
-NOTE_PLANNED = text("UPDATE rescues SET planned_at = :now WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))")
+# Each time twice as late as before, up to a limit, until something joins it.
+NOTE_PLANNED = text("""
+    UPDATE rescues SET planned_at = :now, plan_again_at = CAST(:now AS timestamptz) + least(
+        CASE WHEN :is_news THEN CAST(:wait AS interval)
+             ELSE greatest(2 * (plan_again_at - planned_at), CAST(:wait AS interval)) END,
+        CAST(:longest AS interval)
+    )
+    WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
+""")
 # A load is on one trip at a time, though parts of it may wait in two places: until that trip has its part.
 COMES = """
     SELECT FROM trip_loads JOIN trip_stops USING (trip_id)
@@ -48,45 +56,63 @@ COMES = """
 """
 # What waits on the road, and no trip comes for, nor is a plan under way. One that has waited long for a
 # driver is no way: since it was made, another vehicle may have come that somebody can drive.
-LIST_UNPLANNED = text(f"""
-    SELECT rescue_id, load_id FROM rescues JOIN rescue_units USING (rescue_id) JOIN loads USING (load_id)
-    WHERE rescues.settled_at IS NULL AND rescue_units.settled_at IS NULL AND rescues.community_id IS NULL
-      AND withdrawn_at IS NULL
-      AND (planned_at IS NULL OR planned_at < CAST(:now AS timestamptz) - :every * interval '1 second')
-      AND NOT EXISTS ({COMES})
+UNPLANNED = f"""
+    SELECT {{}} FROM rescue_units JOIN loads USING (load_id)
+    WHERE rescue_units.rescue_id = rescues.rescue_id AND rescue_units.settled_at IS NULL
+      AND withdrawn_at IS NULL AND NOT EXISTS ({COMES})
       AND NOT EXISTS (
           SELECT FROM plans WHERE is_automatic AND loads.load_id = ANY(load_ids)
             AND (status IN ('requested', 'solving') OR status = 'ready'
-                 AND solved_at > CAST(:now AS timestamptz) - :patience * interval '1 second')
+                 AND solved_at > CAST(:now AS timestamptz) - CAST(:patience AS interval))
       )
-""")  # noqa: S608 - the condition is ours
+"""  # noqa: S608 - the condition is ours
+# In a minute at the earliest, also where what can be carried has grown since.
+CLAIM_UNPLANNED = text(f"""
+    SELECT rescue_id, ARRAY({UNPLANNED.format("DISTINCT load_id")}) AS load_ids FROM rescues
+    WHERE settled_at IS NULL AND community_id IS NULL AND (
+        plan_again_at <= :now OR planned_at <= CAST(:now AS timestamptz) - CAST(:wait AS interval)
+        AND planned_at < (SELECT grown_at FROM fleet_growth)
+    ) AND EXISTS ({UNPLANNED.format("")})
+    ORDER BY plan_again_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
+""")  # noqa: S608 - the conditions are ours
 # The rows of rescues before those of their units, in key order. A weaker lock than FOR UPDATE: a hand-over
 # that names its rescue need not wait.
 LOCK_OF_LOADS = text("""
     SELECT rescue_id FROM rescues
-    WHERE settled_at IS NULL AND (CAST(:load_ids AS uuid[]) IS NULL OR rescue_id IN (
+    WHERE settled_at IS NULL AND rescue_id IN (
         SELECT rescue_id FROM rescue_units
         WHERE settled_at IS NULL AND load_id = ANY(CAST(:load_ids AS uuid[]))
-    ))
+    )
     ORDER BY rescue_id FOR NO KEY UPDATE
 """)
 # Out of those hands: given on, at its door, handed over in the rescue itself (to the same driver on another
 # vehicle, it may be), or an empty crate or bag of a load that was split.
-SETTLE_UNITS = text("""
-    UPDATE rescue_units SET settled_at = :now
-    FROM load_units JOIN loads USING (load_id) LEFT JOIN LATERAL (
+GONE = """
+    load_units JOIN loads USING (load_id) LEFT JOIN LATERAL (
         SELECT leg, taker_id, hand_overs.rescue_id FROM hand_overs
         WHERE hand_overs.load_unit_id = load_units.load_unit_id
         ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
     ) AS last ON true
     WHERE rescue_units.load_unit_id = load_units.load_unit_id AND rescue_units.settled_at IS NULL
-      AND rescue_units.rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
       AND (last.leg = 3 OR last.taker_id <> rescue_units.holder_id OR last.rescue_id = rescue_units.rescue_id
            OR split_at IS NOT NULL AND (portion_id IS NULL OR lines = '[]' OR portion_id IN (
                SELECT portion_id FROM portions WHERE delivered_at IS NOT NULL
            )))
+"""
+SETTLE_UNITS = text(f"""
+    UPDATE rescue_units SET settled_at = :now FROM {GONE}
+      AND rescue_units.rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
     RETURNING rescue_units.load_id
-""")
+""")  # noqa: S608 - the condition is ours
+# Only those of which something has gone: the others are nobody's to hold. One that is held is just looked at.
+CLAIM_OVER = text(f"""
+    SELECT rescue_id FROM rescues
+    WHERE settled_at IS NULL AND rescue_id IN (
+        SELECT rescue_id FROM rescue_units, LATERAL (SELECT FROM {GONE}) AS gone
+        WHERE rescue_units.settled_at IS NULL
+    )
+    ORDER BY rescue_id LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
+""")  # noqa: S608 - the condition is ours
 SETTLE = text("""
     UPDATE rescues SET settled_at = :now
     WHERE settled_at IS NULL AND rescue_id = ANY(CAST(:rescue_ids AS uuid[])) AND NOT EXISTS (
@@ -109,11 +135,11 @@ FIND_COVERING = text("""
     FROM rescue_units JOIN rescues USING (rescue_id)
     WHERE load_unit_id = ANY(CAST(:load_unit_ids AS uuid[])) ORDER BY rescue_id
 """)
-FIND_LATE = text("""
+CLAIM_LATE = text("""
     SELECT rescue_id FROM rescues
     WHERE settled_at IS NULL AND escalated_at IS NULL
       AND opened_at < CAST(:now AS timestamptz) - CAST(:minutes AS integer) * interval '1 minute'
-    ORDER BY rescue_id FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY opened_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
 """)
 ESCALATE = text("""
     UPDATE rescues SET escalated_at = :now, needs = CAST(:needs AS jsonb) WHERE rescue_id = :rescue_id
@@ -161,26 +187,39 @@ async def insert_rescues(
     return {(row.rescue_id, row.load_unit_id) for row in rows}
 
 
-async def note_planned(session: AsyncSession, rescue_ids: Iterable[UUID], now: datetime) -> None:
-    """Write that a plan was asked for."""
-    await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now})
+async def note_planned(  # noqa: PLR0913 - how long to wait for the next
+    session: AsyncSession,
+    rescue_ids: Iterable[UUID],
+    now: datetime,
+    *,
+    is_news: bool,
+    wait: timedelta,
+    longest: timedelta,
+) -> None:
+    """Write that a plan was asked for, and when one is asked for again if no trip comes of it."""
+    given = {"is_news": is_news, "wait": wait, "longest": longest}
+    await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now, **given})
 
 
-async def list_unplanned(
-    session: AsyncSession, now: datetime, *, every: float, patience: float
-) -> list[Row[Any]]:
-    """Return what waits on the road without a trip or a plan, and was not asked for in so many seconds.
+async def claim_unplanned(
+    session: AsyncSession, now: datetime, *, wait: timedelta, patience: timedelta, batch: int
+) -> dict[UUID, list[UUID]]:
+    """Hold rescues whose next plan is due, as nothing comes for them; return what is to be planned of each.
 
-    A plan that was ready before `patience` seconds and has no driver is none.
+    A plan that was ready before `patience` and has no driver is none.
     """
-    given = {"now": now, "every": every, "patience": patience}
-    return list(await session.execute(LIST_UNPLANNED, given))
+    given = {"now": now, "wait": wait, "patience": patience, "batch": batch}
+    return {row.rescue_id: row.load_ids for row in await session.execute(CLAIM_UNPLANNED, given)}
 
 
-async def lock_of_loads(session: AsyncSession, load_ids: Iterable[UUID] | None) -> list[UUID]:
-    """Hold the open rescues of loads, None: of all; return their ids."""
-    given = {"load_ids": None if load_ids is None else sorted(set(load_ids))}
-    return list((await session.execute(LOCK_OF_LOADS, given)).scalars())
+async def lock_of_loads(session: AsyncSession, load_ids: Iterable[UUID]) -> list[UUID]:
+    """Hold the open rescues of loads; return their ids."""
+    return list((await session.execute(LOCK_OF_LOADS, {"load_ids": sorted(set(load_ids))})).scalars())
+
+
+async def claim_over(session: AsyncSession, *, batch: int) -> list[UUID]:
+    """Hold open rescues of which something has left the hands that it is rescued from; return their ids."""
+    return list((await session.execute(CLAIM_OVER, {"batch": batch})).scalars())
 
 
 async def settle_units(session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime) -> set[UUID]:
@@ -214,9 +253,10 @@ async def find_covering(session: AsyncSession, load_unit_ids: Iterable[UUID]) ->
     return found
 
 
-async def find_late(session: AsyncSession, now: datetime, *, minutes: int) -> list[UUID]:
+async def claim_late(session: AsyncSession, now: datetime, *, minutes: int, batch: int) -> list[UUID]:
     """Hold the rescues that are open for longer than so many minutes, and of which nobody was told."""
-    return list((await session.execute(FIND_LATE, {"now": now, "minutes": minutes})).scalars())
+    given = {"now": now, "minutes": minutes, "batch": batch}
+    return list((await session.execute(CLAIM_LATE, given)).scalars())
 
 
 async def escalate(

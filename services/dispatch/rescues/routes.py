@@ -80,7 +80,7 @@ async def assign_taker(  # noqa: PLR0913, PLR0917 - what FastAPI is to give
 async def lose_vehicle(  # noqa: PLR0913, PLR0917 - what FastAPI is to give
     vehicle_id: UUID, body: LoseVehicle, session: Session, now: Now, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Take a vehicle out of service until it is imported again; what is on board is to be rescued."""
+    """Take a vehicle out of service until somebody brings it back; what is on board is to be rescued."""
     access.require(caller, Action.KEEP_FLEET)
     rescue_ids = await application.lose_vehicle(session, vehicle_id, body.reason, now)
     return await once.accept(LostView(vehicle_id=vehicle_id, lost_at=now, rescue_ids=rescue_ids), status=200)

@@ -19,8 +19,12 @@ FLEET: tuple[str, ...] = (
         shift_ends_at timestamptz NOT NULL,
         lost_at timestamptz,
         lost_because text,
+        returned_at timestamptz,
+        returned_by text,
         CHECK (shift_starts_at < shift_ends_at),
-        CHECK ((lost_at IS NULL) = (lost_because IS NULL))
+        CHECK ((lost_at IS NULL) = (lost_because IS NULL)),
+        CHECK ((returned_at IS NULL) = (returned_by IS NULL)),
+        CHECK (lost_at IS NULL OR returned_at IS NULL)
     )
     """,
     # The capacity of each slot as it was stated last; `sequence` counts the statements.
@@ -42,6 +46,14 @@ FLEET: tuple[str, ...] = (
         checked_at timestamptz
     )
     """,
+    # When what can be carried may have grown last: a vehicle, a pass, somebody cleared.
+    """
+    CREATE TABLE fleet_growth (
+        is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+        grown_at timestamptz NOT NULL
+    )
+    """,
+    "INSERT INTO fleet_growth (grown_at) VALUES ('-infinity')",
     "CREATE INDEX slot_capacities_by_end ON slot_capacities (ends_at)",
     # Dated data of whoever runs the fleet: the mass and pieces of a portion, how long a round takes, what a
     # bag and a crate may weigh, and how large a bulk load is at most, in mass and in households: of 250 with
@@ -388,7 +400,8 @@ RESCUES: tuple[str, ...] = (
     """,
     # Goods in the hands of somebody who may not carry them on, in one zone: where they stand, who takes them
     # over, and what is needed where nobody near by can. At the gate of a community, or else on the road.
-    # `planned_at` is when somebody was last asked to plan the way of what waits on the road.
+    # `planned_at` is when a plan was last asked for of what waits on the road, `plan_again_at` when the next
+    # one is, if no trip comes of it.
     """
     CREATE TABLE rescues (
         rescue_id uuid PRIMARY KEY,
@@ -404,17 +417,23 @@ RESCUES: tuple[str, ...] = (
         lon double precision,
         opened_at timestamptz NOT NULL,
         planned_at timestamptz,
+        plan_again_at timestamptz,
         taker_id uuid,
         escalated_at timestamptz,
         needs jsonb,
         settled_at timestamptz,
         CHECK ((cause IN ('steward_suspended', 'duty_lapsed')) = (community_id IS NOT NULL)),
         CHECK ((lat IS NULL) = (lon IS NULL)),
-        CHECK ((escalated_at IS NULL) = (needs IS NULL))
+        CHECK ((escalated_at IS NULL) = (needs IS NULL)),
+        CHECK ((planned_at IS NULL) = (plan_again_at IS NULL)),
+        CHECK (planned_at < plan_again_at)
     )
     """,
     "CREATE INDEX rescues_by_incident ON rescues (incident_id)",
     "CREATE INDEX rescues_open ON rescues (opened_at) WHERE settled_at IS NULL",
+    """
+    CREATE INDEX rescues_to_plan ON rescues (plan_again_at) WHERE settled_at IS NULL AND community_id IS NULL
+    """,
     # What of a load is in those hands: units, for one may be at the gate while the next is on the road.
     """
     CREATE TABLE rescue_units (
