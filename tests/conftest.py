@@ -28,11 +28,9 @@ def postgres() -> Iterator[str]:
     if given := os.environ.get("DATABASE_URL"):
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="baton-test-") as folder:
-        Path(folder).chmod(0o755)
-        with postgres_part.running(Path(folder) / "postgres") as cluster:
-            asyncio.run(databases.spare_the_disk(cluster.url))
-            yield cluster.url
+    with databases.folder_of_the_run() as folder, postgres_part.running(folder / "postgres") as cluster:
+        asyncio.run(databases.spare_the_disk(cluster.url))
+        yield cluster.url
 
 
 @pytest.fixture(scope="session")
