@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt documents requirements clean
+.PHONY: help run demo test chaos check fmt documents requirements clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in 
 
 test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka and a real Envoy
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+chaos: $(VENV)/dev.stamp ## a town under load, its processes killed, then judged (SEED=, ORDERS=, KILLS=, BUS=)
+	@$(BIN)/python -m tests.chaos
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

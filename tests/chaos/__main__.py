@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from tests.chaos import demo as demos
 from tests.chaos import report, trial
 from tests.chaos.trial import KEPT, Trial
 
@@ -40,6 +41,20 @@ def run(  # noqa: PLR0913 - each is a fact of the trial
     console.print(f"written to {path.relative_to(trial.CHECKOUT)}")
     if made.violations:
         sys.exit(f"chaos: seed {seed} violates {', '.join(sorted(made.violations))}")
+
+
+@app.command()
+def demo(
+    *,
+    seed: Seed = 1,
+    bus: Bus = "postgres",
+    every: Annotated[float, typer.Option(help="seconds between two kills, about")] = 6.0,
+) -> None:
+    """Play the demo while its processes die one after the other; it has to end as if nothing had happened."""
+    played = demos.play(seed, bus=bus, every=every, tell=_teller())
+    console.print(played.said, markup=False, soft_wrap=True)
+    console.print(f"{sum(played.kills.values())} kills: {dict(played.kills.most_common())}")
+    sys.exit(played.exit_code)
 
 
 def _teller() -> Callable[[str], None]:
