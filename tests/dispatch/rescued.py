@@ -142,6 +142,13 @@ class Carried:
             headers=headers("commander", key=key or new_id().hex, subject="hall"),
         )
 
+    async def close(self, rescue_id: str) -> httpx.Response:
+        return await self.town.client.post(
+            f"/v1/rescues/{rescue_id}/closure",
+            json={"reason": "tested again"},
+            headers=self.town.commander(),
+        )
+
     async def bring_back(self, vehicle_id: str, subject: str = "hall") -> httpx.Response:
         return await self.town.client.post(
             f"/v1/vehicles/{vehicle_id}/return",

@@ -117,6 +117,21 @@ def test_the_nearest_vehicle_that_each_may_drive_is_named_and_the_near_come_firs
     assert found(judgement) == [(OTHER, TRUCK, 1000, True), (DRIVER, VAN, 4000, True)]
 
 
+def test_a_driver_who_stands_beside_the_goods_has_to_go_for_a_vehicle_and_come_back_with_it() -> None:
+    """2 km to the van and 2 km back with it; its way alone takes 860 s, the driver's to it 200 s more."""
+    near = ride(comes_from=east(3000))
+    own, another = cleared(HOLDER), cleared(OTHER)
+    assert found(judge(people=[own, another], rides=[near])) == [
+        (OTHER, VAN, 2000, True), (HOLDER, VAN, 4000, True),
+    ]  # fmt: skip
+    assert found(judge(people=[own])) == [(HOLDER, VAN, 8000, False)]
+    for short in (
+        ride(comes_from=east(3000), shift_ends_at=NOW + TAKES - MINUTE),
+        ride(comes_from=east(3000), passes=(permit(valid_to=NOW + TAKES - MINUTE),)),
+    ):
+        assert found(judge(people=[own, another], rides=[short])) == [(OTHER, VAN, 2000, True)]
+
+
 def test_help_that_is_far_away_is_help_but_not_near() -> None:
     judgement = judge(rides=[ride(comes_from=east(999))])
     assert found(judgement) == [(DRIVER, VAN, 4001, False)]

@@ -3,19 +3,22 @@
 from collections import Counter as Count
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatch.crew import queries as crew_queries
+from services.dispatch.crew.domain import is_cleared
 from services.dispatch.fleet import application as fleet_application
 from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.plans import application as plans_application
-from services.dispatch.rescues import custody, domain, escalation, listing, opening, queries
-from services.dispatch.rescues.domain import InHand
+from services.dispatch.plans import queries as plans_queries
+from services.dispatch.rescues import custody, domain, escalation, listing, opening, queries, ways
+from services.dispatch.rescues.domain import Cause, Hold, InHand
 from services.dispatch.rescues.opening import Opened
 from services.dispatch.trips import application as trips_application
 from services.kit.errors import Conflict, Fault, Rejected
@@ -130,9 +133,7 @@ async def call_late(session: AsyncSession, now: datetime, *, batch: int = CALLED
 
 async def plan_waiting(session: AsyncSession, now: datetime, *, batch: int = PLANNED_AT_ONCE) -> int:
     """Plan what waits on the road and nothing comes for; return how many rescues that is."""
-    waiting = await queries.claim_unplanned(
-        session, now, wait=opening.PLAN_WAIT, patience=PATIENCE, batch=batch
-    )
+    waiting = await ways.claim_unplanned(session, now, wait=opening.PLAN_WAIT, patience=PATIENCE, batch=batch)
     if waiting:
         # What their trips came for is on board: the rest of them is another trip's.
         await opening.plan_ways(session, waiting, now, is_news=False)
@@ -160,6 +161,47 @@ async def name_taker(session: AsyncSession, rescue_id: UUID, person_id: UUID, no
     await queries.name_taker(session, rescue_id, person_id)
 
 
+async def close_rescue(
+    session: AsyncSession, rescue: Row[Any], now: datetime, *, by: str, reason: str
+) -> None:
+    """Leave what still waits with its holder, who may carry it on again; raise every reason against that.
+
+    Nothing is lost by it: what somebody else has is settled by that hand-over, and what is spoiled is told
+    in the split, or stays open.
+    """
+    clearances = await crew_queries.lock_clearances(session, [rescue.holder_id])
+    await plans_queries.lock_loads(session, rescue.load_ids)
+    held = await listing.lock_rescue(session, rescue.rescue_id)
+    assert held is not None  # noqa: S101 - read before
+    if held.settled_at is not None:
+        raise Conflict("dispatch.rescue_settled", "Nothing of this rescue waits any more")
+    facts = Hold(
+        at_gate=held.community_id is not None,
+        is_cleared=is_cleared(clearances.get(held.holder_id), escalation.zone_class_of(held), now),
+        is_on_duty=held.holder_id in await _list_on_duty(session, held, now),
+        is_vehicle_lost=await _is_lost(session, held.vehicle_id),
+        is_scanned=await queries.is_scanned(session, held.rescue_id),
+    )
+    if codes := domain.find_hindrances(Cause(held.cause), facts):
+        faults = [Fault("", code) for code in codes]
+        raise Conflict("dispatch.rescue_not_over", "Who has the goods may not carry them on", faults=faults)
+    await trips_application.take_off(session, await ways.find_coming(session, held.rescue_id, held.load_ids))
+    await queries.close(session, held.rescue_id, now, by=by, reason=reason)
+    SETTLED.labels(held.cause).inc()
+    log.info("rescue.closed", rescue_id=str(held.rescue_id), cause=held.cause)
+
+
+async def _list_on_duty(session: AsyncSession, rescue: Row[Any], now: datetime) -> set[UUID]:
+    if rescue.community_id is None:
+        return set()
+    return {each.person_id for each in await crew_queries.list_on_duty(session, rescue.community_id, now)}
+
+
+async def _is_lost(session: AsyncSession, vehicle_id: UUID | None) -> bool:
+    vehicle = await fleet_queries.find_vehicle(session, vehicle_id) if vehicle_id else None
+    return vehicle is not None and vehicle.lost_at is not None
+
+
 async def _settle(
     session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, UUID | None]:
@@ -169,7 +211,7 @@ async def _settle(
     for rescue in await queries.settle(session, rescue_ids, now):
         SETTLED.labels(rescue.cause).inc()
         log.info("rescue.settled", rescue_id=str(rescue.rescue_id), cause=rescue.cause)
-    return await queries.find_takers(session, left) if left else {}
+    return await ways.find_takers(session, left) if left else {}
 
 
 async def _note(

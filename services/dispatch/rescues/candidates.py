@@ -103,6 +103,7 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
 ) -> Judgement:
     """Judge who can come with which vehicle; each cleared driver is named once, with the nearest one.
 
+    Who has the goods stands beside them, and has to go for the vehicle first: his way is there and back.
     A vehicle holds all that is on board; shift, pass, clearance and the next trip leave the time for the way
     to the goods, for taking them over and for the farthest of their gates.
     """
@@ -111,16 +112,19 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
     codes += missing
     best: dict[UUID, Candidate] = {}
     for ride, permit in usable:
-        metres = travel.metres(ride.comes_from, task.place) if task.place else None
-        until = now + _takes(task, ride, travel)
-        is_near = metres is not None and metres <= near_metres
         for driver in drivers:
+            metres, until = _way(task, ride, driver, travel, now)
+            if until > ride.shift_ends_at or not permit.covers(now, until):
+                continue
             if not permit.admits(driver.person_id) or not is_cleared(driver, task.zone_class, until):
                 continue
             if _is_busy([turn for turn in turns if turn.person_id == driver.person_id], now, until):
                 continue
             each = Candidate(
-                person_id=driver.person_id, vehicle_id=ride.vehicle_id, metres=metres, is_near=is_near
+                person_id=driver.person_id,
+                vehicle_id=ride.vehicle_id,
+                metres=metres,
+                is_near=metres is not None and metres <= near_metres,
             )
             best[driver.person_id] = min(best.get(driver.person_id, each), each, key=_nearness)
     if usable and drivers and not best:
@@ -128,6 +132,18 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
     if best and not any(each.is_near for each in best.values()):
         codes.append(WhyNobody.NONE_NEAR if task.place else WhyNobody.PLACE_UNKNOWN)
     return Judgement(tuple(sorted(best.values(), key=_nearness)), tuple(codes))
+
+
+def _way(
+    task: Task, ride: Ride, driver: CrewClearance, travel: Travel, now: datetime
+) -> tuple[int | None, datetime]:
+    until = now + _takes(task, ride, travel)
+    if task.place is None:
+        return None, until
+    metres = travel.metres(ride.comes_from, task.place)
+    if driver.person_id != task.holder_id:
+        return metres, until
+    return 2 * metres, until + timedelta(seconds=travel.seconds(metres))
 
 
 def _usable_rides(

@@ -12,6 +12,11 @@ from services.contracts.dispatch import Leg
 from services.contracts.values import Point
 from services.dispatch.rescues.domain import InHand, StrandedUnit
 
+# A unit is rescued once from the hands that hold it.
+FROM_THOSE_HANDS = """
+    SELECT FROM rescue_units WHERE rescue_units.load_unit_id = held.load_unit_id
+      AND rescue_units.holder_id = held.holder_id AND settled_at IS NULL
+"""
 # A unit's holder is the taker of its last hand-over: by leg, then by the moment that counts (`relay.domain`).
 # Of a load that was split, the crates are empty, and bags of which all was lost. Each other bag is with who
 # split it until it is handed over, or its portion came in another.
@@ -44,45 +49,42 @@ FIND_BY_WORD = text("""
     JOIN loads ON loads.load_id = asked.load_id AND (form = 'bagged' OR portion_id IS NULL)
     WHERE NOT EXISTS (SELECT FROM hand_overs WHERE hand_overs.load_unit_id = load_units.load_unit_id)
 """)
-FIND_STRANDED = text("""
-    SELECT asked.*, incident_id, zone_id, loads.community_id, vehicle_id, seen.lat AS seen_lat,
+FIND_STRANDED = text(f"""
+    SELECT held.*, incident_id, zone_id, loads.community_id, vehicle_id, seen.lat AS seen_lat,
            seen.lon AS seen_lon, seen_at, usual.lat AS usual_lat, usual.lon AS usual_lon
     FROM unnest(
         CAST(:load_unit_ids AS uuid[]), CAST(:load_ids AS uuid[]), CAST(:holder_ids AS uuid[]),
         CAST(:legs AS smallint[])
-    ) AS asked (load_unit_id, load_id, holder_id, leg)
+    ) AS held (load_unit_id, load_id, holder_id, leg)
     JOIN loads USING (load_id)
     LEFT JOIN LATERAL (
         SELECT vehicle_id FROM trip_loads JOIN trips USING (trip_id)
-        WHERE trip_loads.load_id = asked.load_id AND driver_id = asked.holder_id
+        WHERE trip_loads.load_id = held.load_id AND driver_id = held.holder_id
         ORDER BY EXISTS (
             SELECT FROM hand_overs JOIN trip_seats ON seated_at <= reckoned_at
-            WHERE hand_overs.load_unit_id = asked.load_unit_id AND taker_id = asked.holder_id
-              AND trip_seats.trip_id = trips.trip_id AND trip_seats.driver_id = asked.holder_id
+            WHERE hand_overs.load_unit_id = held.load_unit_id AND taker_id = held.holder_id
+              AND trip_seats.trip_id = trips.trip_id AND trip_seats.driver_id = held.holder_id
         ) DESC, trip_id DESC LIMIT 1
     ) AS ridden ON true
     LEFT JOIN LATERAL (
         SELECT lat, lon, reckoned_at AS seen_at FROM hand_overs
-        WHERE hand_overs.load_unit_id = asked.load_unit_id AND lat IS NOT NULL
+        WHERE hand_overs.load_unit_id = held.load_unit_id AND lat IS NOT NULL
         ORDER BY leg DESC, reckoned_at DESC LIMIT 1
     ) AS seen ON true
     LEFT JOIN LATERAL (
-        (SELECT lat, lon FROM outlets WHERE asked.leg = 1 AND outlets.outlet_id = loads.outlet_id
+        (SELECT lat, lon FROM outlets WHERE held.leg = 1 AND outlets.outlet_id = loads.outlet_id
          ORDER BY is_assigned DESC, zone_id LIMIT 1)
         UNION ALL
         (SELECT lat, lon FROM served_communities JOIN work_sites USING (site_id)
-         WHERE asked.leg = 2 AND served_communities.community_id = loads.community_id)
+         WHERE held.leg = 2 AND served_communities.community_id = loads.community_id)
         UNION ALL
         (SELECT gate_lat, gate_lon FROM communities
-         WHERE asked.leg = 2 AND communities.community_id = loads.community_id ORDER BY zone_id LIMIT 1)
+         WHERE held.leg = 2 AND communities.community_id = loads.community_id ORDER BY zone_id LIMIT 1)
         LIMIT 1
     ) AS usual ON true
-    WHERE NOT EXISTS (
-        SELECT FROM rescue_units WHERE rescue_units.load_unit_id = asked.load_unit_id
-          AND rescue_units.holder_id = asked.holder_id AND settled_at IS NULL
-    )
-    ORDER BY asked.load_unit_id
-""")
+    WHERE NOT EXISTS ({FROM_THOSE_HANDS})
+    ORDER BY held.load_unit_id
+""")  # noqa: S608 - the condition is ours
 # Work in a zone of a class for which its person is not cleared now; a zone not heard of is of the strictest.
 FIND_OUTSIDE = text("""
     SELECT DISTINCT person_id FROM (
@@ -112,9 +114,9 @@ LIST_AT_WORK = text("""
     WHERE split_by IS NOT NULL AND delivered_at IS NULL AND zone_id = ANY(CAST(:zone_ids AS uuid[]))
 """)
 # What is under way in hands that it is not rescued from: found by what is under way, or by who may have it.
-NOT_RESCUED = """
-    SELECT DISTINCT person_id FROM (
-        SELECT load_unit_id, taker_id AS person_id, leg AS since FROM hand_overs WHERE NOT EXISTS (
+NOT_RESCUED = f"""
+    SELECT DISTINCT holder_id FROM (
+        SELECT load_unit_id, taker_id AS holder_id, leg AS since FROM hand_overs WHERE NOT EXISTS (
             SELECT FROM hand_overs AS later
             WHERE later.load_unit_id = hand_overs.load_unit_id
               AND (later.leg, later.reckoned_at, later.hand_over_id)
@@ -125,51 +127,46 @@ NOT_RESCUED = """
         WHERE split_at IS NOT NULL AND portion_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM hand_overs WHERE hand_overs.load_unit_id = load_units.load_unit_id
         )
-    ) AS held JOIN crew USING (person_id) JOIN load_units USING (load_unit_id) JOIN loads USING (load_id)
+    ) AS held JOIN crew ON person_id = holder_id
+    JOIN load_units USING (load_unit_id) JOIN loads USING (load_id)
     WHERE touched_at IS NOT NULL AND loads.delivered_at IS NULL AND since < 3
       AND (split_at IS NULL OR portion_id IS NOT NULL AND lines <> '[]')
       AND NOT EXISTS (
           SELECT FROM portions WHERE portions.portion_id = load_units.portion_id AND delivered_at IS NOT NULL
       )
-      AND NOT EXISTS (
-          SELECT FROM rescue_units WHERE rescue_units.load_unit_id = held.load_unit_id
-            AND holder_id = person_id AND settled_at IS NULL
-      )
-"""
+      AND NOT EXISTS ({FROM_THOSE_HANDS})
+"""  # noqa: S608 - the condition is ours
 LIST_SUSPENDED = text(f"{NOT_RESCUED} AND is_suspended")
 # Stewards who have goods at a gate where no duty of theirs lasts.
 LIST_OFF_DUTY = text(f"""{NOT_RESCUED}
       AND since = 2 AND crew.role = 'steward' AND NOT EXISTS (
-          SELECT FROM duties WHERE duties.person_id = held.person_id
+          SELECT FROM duties WHERE duties.person_id = held.holder_id
             AND starts_at <= :now AND ends_at > :now AND duties.community_id = loads.community_id
       )
 """)
 # What a late log puts on a vehicle that is lost: it is the one whose seat its driver took last before that.
-FIND_LOST = text("""
-    SELECT load_unit_id, load_units.load_id, taker_id AS holder_id, last.leg
+FIND_LOST = text(f"""
+    SELECT held.load_unit_id, load_units.load_id, holder_id, held.leg
     FROM vehicles JOIN trips USING (vehicle_id) JOIN trip_seats USING (trip_id)
     JOIN trip_loads USING (trip_id) JOIN loads USING (load_id) JOIN load_units USING (load_id)
     CROSS JOIN LATERAL (
-        SELECT leg, taker_id, reckoned_at, rescue_id FROM hand_overs
+        SELECT load_unit_id, leg, taker_id AS holder_id, reckoned_at, rescue_id FROM hand_overs
         WHERE hand_overs.load_unit_id = load_units.load_unit_id
         ORDER BY leg DESC, reckoned_at DESC, hand_over_id DESC LIMIT 1
-    ) AS last
+    ) AS held
     WHERE lost_at IS NOT NULL AND status IN ('released', 'stranded') AND left_at >= lost_at
-      AND delivered_at IS NULL AND split_at IS NULL AND last.leg = 1 AND taker_id = trip_seats.driver_id
+      AND delivered_at IS NULL AND split_at IS NULL AND held.leg = 1 AND holder_id = trip_seats.driver_id
       AND NOT EXISTS (
           SELECT FROM trip_seats AS later JOIN trip_loads AS carried USING (trip_id)
-          WHERE carried.load_id = loads.load_id AND later.driver_id = taker_id
+          WHERE carried.load_id = loads.load_id AND later.driver_id = holder_id
             AND later.seated_at > trip_seats.seated_at AND later.seated_at <= reckoned_at
       )
       AND NOT EXISTS (
-          SELECT FROM rescues WHERE rescues.rescue_id = last.rescue_id
+          SELECT FROM rescues WHERE rescues.rescue_id = held.rescue_id
             AND rescues.vehicle_id = vehicles.vehicle_id
       )
-      AND NOT EXISTS (
-          SELECT FROM rescue_units WHERE rescue_units.load_unit_id = load_units.load_unit_id
-            AND holder_id = taker_id AND settled_at IS NULL
-      )
-""")
+      AND NOT EXISTS ({FROM_THOSE_HANDS})
+""")  # noqa: S608 - the condition is ours
 
 
 async def find_in_hand(session: AsyncSession, person_ids: Iterable[UUID]) -> dict[InHand, UUID]:

@@ -94,6 +94,34 @@ class Covering:
         return self.holder_id == giver_id and self.opened_at <= at + grace and not is_over
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """How it stands with goods and with who has them: at a gate or on the road."""
+
+    at_gate: bool
+    is_cleared: bool
+    is_on_duty: bool
+    is_vehicle_lost: bool
+    is_scanned: bool
+
+
+def find_hindrances(cause: Cause, hold: Hold) -> list[str]:
+    """Return what stands against it that goods stay with who has them: each as the code of its fault.
+
+    What nobody scanned is with nobody but by a word: without its rescue it would be at its shop again.
+    """
+    return [
+        code
+        for code, stands in (
+            ("dispatch.person_not_cleared", not hold.is_cleared),
+            ("dispatch.steward_not_on_duty", hold.at_gate and not hold.is_on_duty),
+            ("dispatch.vehicle_lost", cause is Cause.VEHICLE_LOST and hold.is_vehicle_lost),
+            ("dispatch.goods_not_scanned", not hold.is_scanned),
+        )
+        if stands
+    ]
+
+
 def group(units: Iterable[StrandedUnit], causes: Mapping[Leg, Cause]) -> dict[Situation, list[StrandedUnit]]:
     """Return units by the situation they are in; a leg that has no cause is none."""
     found: dict[Situation, list[StrandedUnit]] = {}

@@ -52,6 +52,11 @@ def point_of(row: Row[Any]) -> Point | None:
     return Point(lat=row.lat, lon=row.lon) if row.lat is not None else None
 
 
+def zone_class_of(row: Row[Any]) -> ZoneClass:
+    """Return the class of a rescue's zone; one that was not heard of yet is taken for the strictest."""
+    return ZoneClass(row.zone_class or ZoneClass.SEALED)
+
+
 async def judge(session: AsyncSession, rescue: Row[Any], now: datetime) -> Judgement:
     """Say who can take over what waits of a rescue now; drivers on the road, stewards at the gate."""
     task = await _task_of(session, rescue)
@@ -96,8 +101,7 @@ async def escalate(session: AsyncSession, rescue_ids: Sequence[UUID], now: datet
 async def _task_of(session: AsyncSession, rescue: Row[Any]) -> Task:
     return Task(
         holder_id=rescue.holder_id,
-        # A zone that was not heard of yet is taken for the strictest.
-        zone_class=ZoneClass(rescue.zone_class or ZoneClass.SEALED),
+        zone_class=zone_class_of(rescue),
         place=point_of(rescue),
         grams=rescue.grams,
         pieces=rescue.pieces,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.dispatch import Leg
 from services.dispatch.plans import application as plans_application
-from services.dispatch.rescues import custody, domain, escalation, queries
+from services.dispatch.rescues import custody, domain, escalation, queries, ways
 from services.dispatch.rescues.domain import Cause, InHand, Situation, StrandedUnit
 from services.dispatch.trips import application as trips_application
 from services.dispatch.trips import queries as trips_queries
@@ -87,7 +87,7 @@ async def plan_ways(
         await trips_application.take_off(session, loads)
         await plans_application.plan_anew(session, loads, cause="rescue", now=now)
         rescue_ids = [rescue_id for rescue_id, load_ids in waiting.items() if load_ids]
-        await queries.note_planned(
+        await ways.note_planned(
             session, rescue_ids, now, is_news=is_news, wait=PLAN_WAIT, longest=LONGEST_PLAN_WAIT
         )
 

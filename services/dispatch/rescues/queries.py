@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,42 +39,6 @@ INSERT_UNITS = text("""
     ON CONFLICT DO NOTHING
     RETURNING rescue_id, load_unit_id
 """)
-# Each time twice as late as before, up to a limit, until something joins it.
-NOTE_PLANNED = text("""
-    UPDATE rescues SET planned_at = :now, plan_again_at = CAST(:now AS timestamptz) + least(
-        CASE WHEN :is_news THEN CAST(:wait AS interval)
-             ELSE greatest(2 * (plan_again_at - planned_at), CAST(:wait AS interval)) END,
-        CAST(:longest AS interval)
-    )
-    WHERE rescue_id = ANY(CAST(:rescue_ids AS uuid[]))
-""")
-# A load is on one trip at a time, though parts of it may wait in two places: until that trip has its part.
-COMES = """
-    SELECT FROM trip_loads JOIN trip_stops USING (trip_id)
-    JOIN rescue_units AS part ON part.rescue_id = place_id AND part.load_id = trip_loads.load_id
-    WHERE trip_loads.load_id = loads.load_id AND is_held AND kind = 'pick_up' AND part.settled_at IS NULL
-"""
-# What waits on the road, and no trip comes for, nor is a plan under way. One that has waited long for a
-# driver is no way: since it was made, another vehicle may have come that somebody can drive.
-UNPLANNED = f"""
-    SELECT {{}} FROM rescue_units JOIN loads USING (load_id)
-    WHERE rescue_units.rescue_id = rescues.rescue_id AND rescue_units.settled_at IS NULL
-      AND withdrawn_at IS NULL AND NOT EXISTS ({COMES})
-      AND NOT EXISTS (
-          SELECT FROM plans WHERE is_automatic AND loads.load_id = ANY(load_ids)
-            AND (status IN ('requested', 'solving') OR status = 'ready'
-                 AND solved_at > CAST(:now AS timestamptz) - CAST(:patience AS interval))
-      )
-"""  # noqa: S608 - the condition is ours
-# In a minute at the earliest, also where what can be carried has grown since.
-CLAIM_UNPLANNED = text(f"""
-    SELECT rescue_id, ARRAY({UNPLANNED.format("DISTINCT load_id")}) AS load_ids FROM rescues
-    WHERE settled_at IS NULL AND community_id IS NULL AND (
-        plan_again_at <= :now OR planned_at <= CAST(:now AS timestamptz) - CAST(:wait AS interval)
-        AND planned_at < (SELECT grown_at FROM fleet_growth)
-    ) AND EXISTS ({UNPLANNED.format("")})
-    ORDER BY plan_again_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
-""")  # noqa: S608 - the conditions are ours
 # The rows of rescues before those of their units, in key order. A weaker lock than FOR UPDATE: a hand-over
 # that names its rescue need not wait.
 LOCK_OF_LOADS = text("""
@@ -121,15 +85,6 @@ SETTLE = text("""
     )
     RETURNING rescue_id, cause
 """)
-# Who has a load now of which nothing waits any more where its trip comes to: the taker of the last hand-over
-# of any of its units, or who split it, though nobody told that it came to the gate.
-FIND_TAKERS = text(f"""
-    SELECT DISTINCT ON (load_id) load_id,
-           CASE WHEN hand_overs.leg > 1 THEN taker_id ELSE coalesce(split_by, taker_id) END AS taker_id
-    FROM loads JOIN load_units USING (load_id) LEFT JOIN hand_overs USING (load_unit_id)
-    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS ({COMES})
-    ORDER BY load_id, hand_overs.leg DESC NULLS LAST, reckoned_at DESC, hand_over_id DESC
-""")  # noqa: S608 - the condition is ours
 FIND_COVERING = text("""
     SELECT load_unit_id, rescue_id, rescue_units.holder_id, opened_at, rescue_units.settled_at
     FROM rescue_units JOIN rescues USING (rescue_id)
@@ -143,6 +98,19 @@ CLAIM_LATE = text("""
 """)
 ESCALATE = text("""
     UPDATE rescues SET escalated_at = :now, needs = CAST(:needs AS jsonb) WHERE rescue_id = :rescue_id
+""")
+CLOSE_UNITS = text("""
+    UPDATE rescue_units SET settled_at = :now WHERE rescue_id = :rescue_id AND settled_at IS NULL
+""")
+CLOSE = text("""
+    UPDATE rescues SET settled_at = :now, closed_by = :by, closed_because = :reason
+    WHERE rescue_id = :rescue_id
+""")
+IS_SCANNED = text("""
+    SELECT bool_and(split_at IS NOT NULL OR EXISTS (
+        SELECT FROM hand_overs WHERE hand_overs.load_unit_id = rescue_units.load_unit_id
+    ))
+    FROM rescue_units JOIN loads USING (load_id) WHERE rescue_id = :rescue_id AND settled_at IS NULL
 """)
 NAME_TAKER = text("UPDATE rescues SET taker_id = :taker_id WHERE rescue_id = :rescue_id")
 FIND_POLICY = text("""
@@ -187,31 +155,6 @@ async def insert_rescues(
     return {(row.rescue_id, row.load_unit_id) for row in rows}
 
 
-async def note_planned(  # noqa: PLR0913 - how long to wait for the next
-    session: AsyncSession,
-    rescue_ids: Iterable[UUID],
-    now: datetime,
-    *,
-    is_news: bool,
-    wait: timedelta,
-    longest: timedelta,
-) -> None:
-    """Write that a plan was asked for, and when one is asked for again if no trip comes of it."""
-    given = {"is_news": is_news, "wait": wait, "longest": longest}
-    await session.execute(NOTE_PLANNED, {"rescue_ids": sorted(set(rescue_ids)), "now": now, **given})
-
-
-async def claim_unplanned(
-    session: AsyncSession, now: datetime, *, wait: timedelta, patience: timedelta, batch: int
-) -> dict[UUID, list[UUID]]:
-    """Hold rescues whose next plan is due, as nothing comes for them; return what is to be planned of each.
-
-    A plan that was ready before `patience` and has no driver is none.
-    """
-    given = {"now": now, "wait": wait, "patience": patience, "batch": batch}
-    return {row.rescue_id: row.load_ids for row in await session.execute(CLAIM_UNPLANNED, given)}
-
-
 async def lock_of_loads(session: AsyncSession, load_ids: Iterable[UUID]) -> list[UUID]:
     """Hold the open rescues of loads; return their ids."""
     return list((await session.execute(LOCK_OF_LOADS, {"load_ids": sorted(set(load_ids))})).scalars())
@@ -231,12 +174,6 @@ async def settle_units(session: AsyncSession, rescue_ids: Sequence[UUID], now: d
 async def settle(session: AsyncSession, rescue_ids: Sequence[UUID], now: datetime) -> list[Row[Any]]:
     """Settle those rescues of which nothing is left; return them."""
     return list(await session.execute(SETTLE, {"rescue_ids": list(rescue_ids), "now": now}))
-
-
-async def find_takers(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:
-    """Return who has those loads of which all was picked up that their trips come for."""
-    rows = await session.execute(FIND_TAKERS, {"load_ids": sorted(set(load_ids))})
-    return {row.load_id: row.taker_id for row in rows}
 
 
 async def find_covering(session: AsyncSession, load_unit_ids: Iterable[UUID]) -> dict[UUID, list[Covering]]:
@@ -269,6 +206,17 @@ async def escalate(
 async def name_taker(session: AsyncSession, rescue_id: UUID, taker_id: UUID) -> None:
     """Write who is to take over."""
     await session.execute(NAME_TAKER, {"rescue_id": rescue_id, "taker_id": taker_id})
+
+
+async def is_scanned(session: AsyncSession, rescue_id: UUID) -> bool:
+    """Say whether a scan has told of everything that waits in a rescue, and no driver's word alone."""
+    return bool((await session.execute(IS_SCANNED, {"rescue_id": rescue_id})).scalar_one())
+
+
+async def close(session: AsyncSession, rescue_id: UUID, now: datetime, *, by: str, reason: str) -> None:
+    """Write that a person has closed a rescue: nothing of it waits any more."""
+    await session.execute(CLOSE_UNITS, {"rescue_id": rescue_id, "now": now})
+    await session.execute(CLOSE, {"rescue_id": rescue_id, "now": now, "by": by, "reason": reason})
 
 
 async def get_policy(session: AsyncSession, now: datetime) -> Policy:

@@ -14,7 +14,7 @@ from services.dispatch.bodies import Body
 from services.dispatch.places import queries as places_queries
 from services.dispatch.rescues import application, escalation, listing
 from services.dispatch.rescues.listing import RescueFilter
-from services.dispatch.rescues.views import AssignedView, JudgedRescueView, LostView, RescueView
+from services.dispatch.rescues.views import AssignedView, ClosedView, JudgedRescueView, LostView, RescueView
 from services.kit import caller as kit_caller
 from services.kit.errors import NotFound
 from services.kit.http.application import make_router
@@ -31,6 +31,12 @@ class AssignTaker(Body):
     """Who is to take over."""
 
     person_id: UUID
+
+
+class CloseRescue(Body):
+    """Why nothing is to be rescued any more."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class LoseVehicle(Body):
@@ -74,6 +80,23 @@ async def assign_taker(  # noqa: PLR0913, PLR0917 - what FastAPI is to give
     await _get_rescue(session, caller, rescue_id)
     await application.name_taker(session, rescue_id, body.person_id, now)
     return await once.accept(AssignedView(rescue_id=rescue_id, taker_id=body.person_id), status=200)
+
+
+@rescue_router.post("/{rescue_id}/closure", response_model=ClosedView)
+async def close_rescue(  # noqa: PLR0913, PLR0917 - what FastAPI is to give
+    rescue_id: UUID, body: CloseRescue, session: Session, now: Now, caller: Caller, once: OnceOnly
+) -> Response:
+    """Close a rescue whose goods stay with their holder, who may carry them on again.
+
+    All else settles a rescue by itself: the hand-over to somebody who takes the goods, or, of a load in bulk,
+    the split that tells what was lost.
+    """
+    rescue = await _get_rescue(session, caller, rescue_id)
+    await application.close_rescue(session, rescue, now, by=caller.subject, reason=body.reason)
+    view = ClosedView(
+        rescue_id=rescue_id, holder_id=rescue.holder_id, closed_at=now, closed_by=caller.subject
+    )
+    return await once.accept(view, status=200)
 
 
 @vehicle_router.post("/{vehicle_id}/loss", response_model=LostView)

@@ -56,6 +56,8 @@ class RescueView(BaseModel):
     escalated_at: datetime | None
     needs: NeedsView | None
     settled_at: datetime | None
+    closed_by: str | None
+    closed_because: str | None
 
     @classmethod
     def of(cls, row: Any) -> "RescueView":
@@ -103,6 +105,15 @@ class AssignedView(BaseModel):
 
     rescue_id: UUID
     taker_id: UUID
+
+
+class ClosedView(BaseModel):
+    """A rescue that a person has closed, and with whom its goods are."""
+
+    rescue_id: UUID
+    holder_id: UUID
+    closed_at: datetime
+    closed_by: str
 
 
 class LostView(BaseModel):

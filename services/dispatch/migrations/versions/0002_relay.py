@@ -131,6 +131,7 @@ CREW: tuple[str, ...] = (
         PRIMARY KEY (person_id, sequence)
     )
     """,
+    "CREATE INDEX crew_history_by_age ON crew_history (said_from)",
     # `is_lapsed` says that its end was looked at: what is still in hand then is to be taken over.
     """
     CREATE TABLE duties (
@@ -422,9 +423,13 @@ RESCUES: tuple[str, ...] = (
         escalated_at timestamptz,
         needs jsonb,
         settled_at timestamptz,
+        closed_by text,
+        closed_because text,
         CHECK ((cause IN ('steward_suspended', 'duty_lapsed')) = (community_id IS NOT NULL)),
         CHECK ((lat IS NULL) = (lon IS NULL)),
         CHECK ((escalated_at IS NULL) = (needs IS NULL)),
+        CHECK ((closed_by IS NULL) = (closed_because IS NULL)),
+        CHECK (closed_by IS NULL OR settled_at IS NOT NULL),
         CHECK ((planned_at IS NULL) = (plan_again_at IS NULL)),
         CHECK (planned_at < plan_again_at)
     )
