@@ -60,6 +60,9 @@ class Keeper:
             self._next_points[name] = points
         if self._send(name, signal.SIGKILL):
             self.kills[name] += 1
+            # Seen as dead before anybody asks again: who is dead cannot be killed a second time.
+            if name != POSTGRES and (process := self.child(name).process):
+                process.wait()
 
     def stop(self, name: str) -> None:
         """Ask a process to end (SIGTERM)."""

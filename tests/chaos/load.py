@@ -15,7 +15,7 @@ from services.contracts.access import Role
 from tests.chaos.journal import Ask, Journal, Outcome, Told
 from tests.chaos.place import Place
 
-CLIENTS = 24
+CLIENTS = 48
 ANSWERS_WITHIN = 10.0
 # A client asks again at once so often, and leaves the rest to the end.
 ASKS_AGAIN = 1

@@ -42,6 +42,7 @@ class Report:
     events: int
     records: int
     copies_on_the_bus: int
+    copies_seen_by_inbox: int
     samples: int
     samples_missed: int
     rested_after: float
@@ -55,7 +56,7 @@ class Report:
 
 def gather(  # noqa: PLR0913 - what a trial leaves behind
     trial: "Trial", journal: Journal, keeper: Keeper, sampler: Sampler, evidence: Evidence,
-    *, violations: Violations, rested: float, seconds: float,
+    *, copies: int, violations: Violations, rested: float, seconds: float,
 ) -> Report:  # fmt: skip
     """Put together what there is to tell."""
     events = sum(len(events) for events in evidence.written.values())
@@ -79,6 +80,7 @@ def gather(  # noqa: PLR0913 - what a trial leaves behind
         events=events,
         records=len(evidence.records),
         copies_on_the_bus=len(evidence.records) - len(distinct),
+        copies_seen_by_inbox=copies,
         samples=sampler.looked,
         samples_missed=sampler.missed,
         rested_after=round(rested, 1),

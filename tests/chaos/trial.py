@@ -18,11 +18,13 @@ from services.console.parts.ports import free_port
 from services.console.scenarios.voices import Voices, open_client
 from tests.chaos import books as ledgers
 from tests.chaos import faults, invariants, load, of_events, place, quiescence, report, scan, wipe
+from tests.chaos.copies import Copies
 from tests.chaos.faults import Fault
 from tests.chaos.invariants import Evidence, Sampler
 from tests.chaos.journal import Journal
 from tests.chaos.keeper import Keeper
 from tests.chaos.load import Load
+from tests.chaos.place import Place
 from tests.chaos.quiescence import Restless
 from tests.chaos.report import Report
 
@@ -49,23 +51,35 @@ class Trial:
 
 
 def run(trial: Trial, tell: Tell) -> Report:
-    """Run a trial and return its report; where something was violated, logs and journal are kept."""
+    """Run a trial and return its report; whatever it shows, logs and journal are kept."""
     with _folder() as folder:
         plan = Plan(path=folder / "town", port=free_port(), bus=trial.bus)
         journal = Journal()
         try:
             with running.running(plan, tell) as up:
-                made = asyncio.run(_run(trial, up, journal, tell))
-        except BaseException:
+                return asyncio.run(_run(trial, up, journal, tell))
+        finally:
             _keep(trial, folder / "town", journal, tell)
-            raise
-        if made.violations:
-            _keep(trial, folder / "town", journal, tell)
-    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A town under trial, and who watches it."""
+
+    keeper: Keeper
+    sampler: Sampler
+    copies: Copies
+    journal: Journal
+
+    @classmethod
+    def over(cls, up: Running, journal: Journal) -> "Watch":
+        """Begin to watch a town that has just come up."""
+        workers = [child for child in up.children if "worker" in child.name]
+        return cls(Keeper(up), Sampler(urls_of(up)), Copies(workers), journal)
 
 
 async def _run(trial: Trial, up: Running, journal: Journal, tell: Tell) -> Report:
-    keeper = Keeper(up)
+    watch = Watch.over(up, journal)
     chance = Random(trial.seed)
     async with open_client(up.gateway) as client:
         seconds = trial.orders / trial.rate
@@ -74,41 +88,49 @@ async def _run(trial: Trial, up: Running, journal: Journal, tell: Tell) -> Repor
     planned = faults.draw(Random(chance.random()), requests=len(drawn), kills=trial.kills, bus=trial.bus)
     tell(f"a town of {len(ground.town.households)} households is open; {len(planned)} faults are drawn")
 
-    urls = urls_of(up)
-    sampler = Sampler(urls)
     started = time.monotonic()
-    watch = asyncio.create_task(keeper.keep())
-    looking = asyncio.create_task(sampler.keep_looking())
-    under_load = Load(up.gateway, journal)
-    going_wrong = asyncio.create_task(_go_wrong(keeper, planned, under_load, trial.bus))
-    await under_load.run(drawn, rate=trial.rate)
-    await going_wrong
-    tell(f"load and faults ended after {time.monotonic() - started:.0f} s: {dict(journal.count())}")
+    # Whoever of the watch fails ends the trial: a town that nobody watches proves nothing.
+    async with asyncio.TaskGroup() as group:
+        beside = [
+            group.create_task(each)
+            for each in (watch.keeper.keep(), watch.sampler.keep_looking(), watch.copies.keep_counting())
+        ]
+        under_load = Load(up.gateway, journal)
+        going_wrong = group.create_task(_go_wrong(watch.keeper, planned, under_load, trial.bus))
+        await under_load.run(drawn, rate=trial.rate)
+        await going_wrong
+        tell(f"load and faults ended after {time.monotonic() - started:.0f} s: {dict(journal.count())}")
+        made = await _judge(trial, watch, ground, started, tell)
+        for each in beside:
+            each.cancel()
+    return made
 
+
+async def _judge(trial: Trial, watch: Watch, ground: Place, started: float, tell: Tell) -> Report:
+    """Let the town come to rest, look into its books and its bus, and say what does not hold."""
+    keeper, journal = watch.keeper, watch.journal
     journal.first = journal.count()
     keeper.disarm()
-    resolved = await quiescence.resolve(up.gateway, journal)
-    restless = None
-    async with ledgers.opened(urls) as books:
+    resolved = await quiescence.resolve(keeper.up.gateway, journal)
+    async with ledgers.opened(watch.sampler.urls) as books:
+        restless: list[str] = []
         try:
             rested = await quiescence.rest(books)
         except Restless as late:
-            rested, restless = quiescence.RESTS_WITHIN, str(late)
+            rested, restless = quiescence.RESTS_WITHIN, [str(late)]
         tell(f"{resolved} unknown answers resolved, at rest after {rested:.1f} s")
-        looking.cancel()
         written = await of_events.read_outboxes(books)
         records = await scan.scan(wipe.bus_url(keeper), SERVICES)
         evidence = Evidence(
-            journal=journal, written=written, records=records, canaries=ground.phones, logs=up.folder.logs
-        )
+            journal=journal, written=written, records=records,
+            canaries=ground.phones, logs=keeper.up.folder.logs,
+        )  # fmt: skip
         violations = await invariants.judge(books, evidence)
-    for each in sampler.violations:
+    for each in watch.sampler.violations:
         violations.setdefault(each.partition(" ")[0], []).append(each)
-    if restless:
-        violations["rest"] = [restless]
-    watch.cancel()
+    violations |= {"rest": restless} if restless else {}
     return report.gather(
-        trial, journal, keeper, sampler, evidence,
+        trial, journal, keeper, watch.sampler, evidence, copies=watch.copies.seen,
         violations=violations, rested=rested, seconds=time.monotonic() - started,
     )  # fmt: skip
 
