@@ -12,7 +12,9 @@ from services.dispatch.fleet.domain import Fleet, Permit
 from services.dispatch.loads import application as loads_application
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.plans import application as plans_application
+from services.dispatch.plans import leftovers
 from services.dispatch.rescues import application as rescues_application
+from services.kit.retention import Retention, forgetting
 from services.kit.timers import Timer
 
 
@@ -37,6 +39,7 @@ async def state_capacities(session: AsyncSession, now: datetime) -> int:
     return await fleet_application.state_due_capacities(session, fleet, now)
 
 
+FORGOTTEN: tuple[Retention, ...] = (crew_queries.OLD_WORDS, leftovers.UNCOMMITTED)
 TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.state_capacities", 0.5, state_capacities),
     Timer("dispatch.pack_groups", 0.5, loads_application.pack_group),
@@ -45,4 +48,5 @@ TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.escalate_rescues", 5.0, rescues_application.call_late),
     Timer("dispatch.plan_rescues", 5.0, rescues_application.plan_waiting),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
+    *map(forgetting, FORGOTTEN),
 )

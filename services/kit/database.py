@@ -23,7 +23,7 @@ LIMITS = {
 
 # A server that can be reached keeps its own limits, and these are never met; one that has fallen mute is
 # given up by them, lest timers, consumers and writers wait for it as long as TCP does, which is for hours.
-CONNECTS_WITHIN: Final = 2.0
+CONNECTS_WITHIN: Final = 5.0
 ANSWERS_WITHIN: Final = 5.0
 PARTS_WITHIN: Final = 0.2
 

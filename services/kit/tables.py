@@ -74,7 +74,8 @@ STATEMENTS = (
         PRIMARY KEY (consumer, key, topic, event_id)
     )
     """,
-    # The first acceptance, kept as long as what it made; refusals are judged anew each time.
+    # The first acceptance, kept as long as what it made; refusals are judged anew each time. A report makes
+    # nothing of its own: its key is forgotten (`retention`).
     """
     CREATE TABLE idempotency (
         principal text NOT NULL,
@@ -85,9 +86,11 @@ STATEMENTS = (
         location text,
         body bytea NOT NULL,
         accepted_at timestamptz NOT NULL DEFAULT transaction_timestamp(),
+        is_report boolean NOT NULL DEFAULT false,
         PRIMARY KEY (principal, route, key)
     )
     """,
+    "CREATE INDEX idempotency_reports ON idempotency (accepted_at) WHERE is_report",
 )
 
 

@@ -11,7 +11,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit import consumer_loop, crash_points, database, pending, probes, relay_loop, timers, upkeep
+from services.kit import (
+    consumer_loop,
+    crash_points,
+    database,
+    pending,
+    probes,
+    relay_loop,
+    retention,
+    timers,
+    upkeep,
+)
 from services.kit.bus.choose import bus_from
 from services.kit.bus.transport import Bus, BusUnavailable
 from services.kit.consumer import Handlers
@@ -25,6 +35,7 @@ log = structlog.get_logger()
 
 MAKES_TOPICS_WITHIN: Final = 15.0
 READY_WITHIN: Final = 1.0
+FORGETS_KEYS: Final = retention.forgetting(retention.KEYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +88,7 @@ def _parts(
         upkeep.keep_looking_after(engine),
         pending.keep_measuring(sessions),
         _move_events(settings, work, sessions),
-        *(timers.keep_running(sessions, timer) for timer in work.timers),
+        *(timers.keep_running(sessions, timer) for timer in (*work.timers, FORGETS_KEYS)),
         *(keep_going(sessions) for keep_going in work.beside),
     ]
 

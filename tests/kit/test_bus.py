@@ -10,6 +10,8 @@ import asyncpg
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy import text
 
 from services.kit import outbox, relay
@@ -396,3 +398,17 @@ async def test_the_embedded_bus_deletes_what_is_older_than_seven_days_and_nothin
     await connection.close()
     async with bus.receiving(group="g", topics=[topic]) as receiver:
         assert [got.sequence for got in await fetch_all(receiver, 2)] == [4, 5]
+
+
+async def test_a_topic_of_kafka_keeps_seven_days_whatever_the_brokers_default_is(kafka: str) -> None:
+    topic = f"t-{new_id()}"
+    await KafkaBus(kafka).make_topics([topic], within=STARTS_WITHIN)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    finally:
+        await admin.close()
+    ((*_, entries),) = answer.resources
+    kept = {name: value for name, value, *_ in entries}["retention.ms"]
+    assert int(kept) == 7 * 24 * 3600 * 1000

@@ -16,6 +16,7 @@ from services.dispatch.crew.domain import CrewClearance, Duty, Word
 from services.dispatch.crew.tables import CrewRow
 from services.dispatch.rows import to_json
 from services.kit.event import Arrived
+from services.kit.retention import Retention
 
 PROJECT = text("""
     INSERT INTO crew (person_id, sequence, role, sealed_until, controlled_until, precaution_until,
@@ -54,6 +55,22 @@ FIND_STANDING = text("""
         ORDER BY sequence DESC LIMIT 1
     ) AS said
 """)
+# The word that stands at the limit is kept, and every later one: all that a late hand-over can be judged by.
+OLD_WORDS = Retention(
+    table="crew_history",
+    days=90,
+    delete=text("""
+        DELETE FROM crew_history WHERE ctid = ANY(ARRAY(
+            SELECT old.ctid FROM crew_history AS old
+            WHERE old.said_from < :before AND EXISTS (
+                SELECT FROM crew_history AS newer
+                WHERE newer.person_id = old.person_id AND newer.sequence > old.sequence
+                  AND newer.said_from <= :before
+            )
+            ORDER BY old.said_from LIMIT :limit FOR UPDATE OF old SKIP LOCKED
+        ))
+    """),
+)
 PROJECT_DUTIES = text("""
     INSERT INTO duties (duty_id, sequence, person_id, role, community_id, building_ids, starts_at, ends_at)
     SELECT duty_id, sequence, person_id, role, community_id,

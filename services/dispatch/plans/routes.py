@@ -107,7 +107,7 @@ async def request_plan(
     await _require_all(session, caller, {wave.zone_id for wave in waves.values()})
     plan_id = await application.request_plan(session, body.slot_ids, seconds=body.seconds, now=now)
     view = PlanStateView(plan_id=plan_id, status="requested")
-    return await once.accept(view, status=202, location=f"/v1/plans/{plan_id}")
+    return await once.accept(view, status=202, location=f"/v1/plans/{plan_id}", is_report=True)
 
 
 @router.get("/{plan_id}")

@@ -111,7 +111,7 @@ async def record_hand_overs(  # noqa: PLR0913 - a request that has its effect on
         RecordedView.of(index, each.hand_over.hand_over_id, outcome)
         for index, (each, outcome) in enumerate(zip(noted, outcomes, strict=True))
     ]
-    return await once.accept(RecordedItemsView(items=items), status=200)
+    return await once.accept(RecordedItemsView(items=items), status=200, is_report=True)
 
 
 @hand_over_router.get("")

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from services.kit import crash_points
 from services.kit.bus.records import Received, Record, read_or_skip
-from services.kit.bus.transport import BusUnavailable
+from services.kit.bus.transport import KEEPS_DAYS, BusUnavailable
 from services.kit.outbox import PARTITIONS
 
 log = structlog.get_logger()
@@ -33,6 +33,8 @@ STOPS_WITHIN: Final = 5.0
 FETCH: Final = 500
 # After so long without a record it is asked whether there truly is none: a consumer can be stuck (#1037).
 DOUBTS_AFTER: Final = 30.0
+# Whatever the broker's own default: what it kept longer than the inbox keeps its marks would come as new.
+CONFIGS: Final = {"retention.ms": str(KEEPS_DAYS * 24 * 3600 * 1000)}
 
 
 class KafkaSender:
@@ -200,7 +202,7 @@ class KafkaBus:
         try:
             await admin.start()
             for name in names:
-                await _make_topic(admin, NewTopic(name, PARTITIONS, self.replicas))
+                await _make_topic(admin, NewTopic(name, PARTITIONS, self.replicas, topic_configs=CONFIGS))
         except KafkaError:
             return False
         finally:

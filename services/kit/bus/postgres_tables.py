@@ -5,10 +5,10 @@ from typing import Final
 
 import asyncpg
 
+from services.kit.bus.transport import KEEPS_DAYS
 from services.kit.outbox import PARTITIONS
 
 CHANNEL: Final = "baton_bus"
-DAYS: Final = 7
 DELETE_BATCH: Final = 5000
 CREATE_LOCK: Final = 0x0B7C
 
@@ -76,5 +76,5 @@ async def join(connection: asyncpg.Connection, group: str, topic: str) -> int:
 
 async def delete_old(connection: asyncpg.Connection, *, limit: int = DELETE_BATCH) -> bool:
     """Delete up to `limit` records older than seven days, oldest first; say whether there may be more."""
-    done = await connection.execute(DELETE_OLD, DAYS, limit)
+    done = await connection.execute(DELETE_OLD, KEEPS_DAYS, limit)
     return int(done.split()[-1]) == limit

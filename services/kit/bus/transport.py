@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.kit.bus.records import Received, Record
+
+# At most as long as the outbox, and much shorter than the inbox, keep the same events.
+KEEPS_DAYS: Final = 7
 
 
 class BusUnavailable(Exception):

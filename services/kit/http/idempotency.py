@@ -27,8 +27,8 @@ FIND = text("""
     WHERE principal = :principal AND route = :route AND key = :key
 """)
 KEEP = text("""
-    INSERT INTO idempotency (principal, route, key, digest, status, location, body)
-    VALUES (:principal, :route, :key, :digest, :status, :location, :body)
+    INSERT INTO idempotency (principal, route, key, digest, status, location, body, is_report)
+    VALUES (:principal, :route, :key, :digest, :status, :location, :body, :is_report)
 """)
 
 FIND_ALL = text("""
@@ -96,8 +96,13 @@ class Once:
     identity: Identity
     session: AsyncSession
 
-    async def accept(self, view: BaseModel, *, status: int = 201, location: str | None = None) -> Response:
-        """Keep the answer with the effect and return it; `view` holds ids only, nothing personal."""
+    async def accept(
+        self, view: BaseModel, *, status: int = 201, location: str | None = None, is_report: bool = False
+    ) -> Response:
+        """Keep the answer with the effect and return it; `view` holds ids only, nothing personal.
+
+        Of a report each item is told apart by itself: its key is kept for a month, not as long as a thing.
+        """
         body = view.model_dump_json().encode()
         await self.session.execute(
             KEEP,
@@ -109,6 +114,7 @@ class Once:
                 "status": status,
                 "location": location,
                 "body": body,
+                "is_report": is_report,
             },
         )
         await crash_points.reach("key.kept")

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit.retention import Retention
 from services.whitelist.checks.domain import Check, CheckKind, CheckOutcome
 
 # In key order, so that two batches never wait for each other.
@@ -42,6 +43,24 @@ SIGN = text("""
 SIGNED = text("""
     SELECT person_id, text_version FROM commitments WHERE person_id = ANY(CAST(:person_ids AS uuid[]))
 """)
+
+# The rules look at the last check of each kind and outcome alone; health data is kept no longer than it is of
+# use.
+SUPERSEDED = Retention(
+    table="checks",
+    days=30,
+    delete=text("""
+        DELETE FROM checks WHERE ctid = ANY(ARRAY(
+            SELECT old.ctid FROM checks AS old
+            WHERE old.sampled_at < :before AND EXISTS (
+                SELECT FROM checks AS newer
+                WHERE (newer.person_id, newer.kind, newer.outcome) = (old.person_id, old.kind, old.outcome)
+                  AND newer.sampled_at > old.sampled_at
+            )
+            ORDER BY old.sampled_at LIMIT :limit FOR UPDATE OF old SKIP LOCKED
+        ))
+    """),
+)
 
 Identity = tuple[UUID, CheckKind, bytes]
 Finding = tuple[CheckOutcome, datetime]

@@ -87,7 +87,8 @@ async def change_stock(  # noqa: PLR0913 - what the framework gives
     items = [
         _item(place, change, one) for place, (change, one) in enumerate(zip(changes, applied, strict=True))
     ]
-    return await once.accept(ChangedStockView(items=items, dry_run=body.dry_run), status=200)
+    view = ChangedStockView(items=items, dry_run=body.dry_run)
+    return await once.accept(view, status=200, is_report=True)
 
 
 def _item(place: int, change: Change, applied: Applied) -> ChangedView:

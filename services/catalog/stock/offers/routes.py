@@ -183,7 +183,7 @@ async def list_goods(  # noqa: PLR0913 - what the framework gives
 ) -> Response:
     """List goods under the price caps; one above its cap is refused alone, with the rule and the cap."""
     items = await _list(session, outlet_id, body.offers, caller, now)
-    return await once.accept(ListedGoodsView(items=items), status=200)
+    return await once.accept(ListedGoodsView(items=items), status=200, is_report=True)
 
 
 @router.post(".csv", response_model=ListedSheetView, status_code=200, openapi_extra=GOODS.as_body())
@@ -192,7 +192,8 @@ async def list_goods_sheet(  # noqa: PLR0913 - what the framework gives
 ) -> Response:
     """List goods as a spreadsheet has them; an unreadable line leaves the others alone."""
     items = await _list(session, outlet_id, sheet.items, caller, now)
-    return await once.accept(ListedSheetView(items=sheet.answer(ListedLineView, items)), status=200)
+    view = ListedSheetView(items=sheet.answer(ListedLineView, items))
+    return await once.accept(view, status=200, is_report=True)
 
 
 @router.get("")

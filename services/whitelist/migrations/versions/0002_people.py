@@ -90,6 +90,7 @@ STATEMENTS: tuple[str, ...] = (
         ))
     )
     """,
+    "CREATE INDEX checks_by_age ON checks (sampled_at)",
     "CREATE INDEX checks_latest ON checks (person_id, kind, outcome, sampled_at DESC)",
     """
     CREATE TABLE commitments (
