@@ -63,7 +63,11 @@ def replay_outbox(
     ] = None,
     database_url: Url = None,
 ) -> None:
-    """Send everything again after the bus lost it; who has applied an event passes it over."""
+    """Send everything again after the bus lost it; who has applied an event passes it over.
+
+    Stop the workers of all services first and start them last: they make the topics, and into a topic that is
+    there what is newer would leave before what is put back.
+    """
     day: date = since.date() if since else (datetime.now(UTC) - timedelta(days=OUTBOX_DAYS)).date()
 
     async def put_back(sessions: Sessions) -> int:
