@@ -33,8 +33,6 @@ from tests.serving import client_of, make_settings
 
 ENDS_WITHIN = 60.0
 POLICY = "UPDATE intake_policies SET stalled_after_seconds = 1, put_off_seconds = 90"
-    "UPDATE intake_policies SET decide_within_seconds = 1, stalled_after_seconds = 1, put_off_seconds = 60"
-)
 
 
 @asynccontextmanager
