@@ -47,6 +47,7 @@ TIMERS: tuple[Timer, ...] = (
     Timer("dispatch.settle_rescues", 5.0, rescues_application.settle_over),
     Timer("dispatch.escalate_rescues", 5.0, rescues_application.call_late),
     Timer("dispatch.plan_rescues", 5.0, rescues_application.plan_waiting),
+    Timer("dispatch.plan_left", 5.0, rescues_application.plan_left),
     Timer("dispatch.commit_plans", 0.5, plans_application.commit_automatic),
     *map(forgetting, FORGOTTEN),
 )

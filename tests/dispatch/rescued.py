@@ -130,7 +130,7 @@ class Carried:
     async def follow(self, minutes: float = 0) -> int:
         """Everything that the clock starts for open rescues; how many rescues it was done for."""
         done = 0
-        for work in (rescues.settle_over, rescues.call_late, rescues.plan_waiting):
+        for work in (rescues.settle_over, rescues.call_late, rescues.plan_waiting, rescues.plan_left):
             async with self.sessions.begin() as session:
                 done += await work(session, await database.now(session) + timedelta(minutes=minutes))
         return done

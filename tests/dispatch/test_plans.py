@@ -1,12 +1,12 @@
 """Plans asked for, solved apart, looked at and committed, over real connections."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from services.contracts.values import Clearance, ZoneClass
+from services.contracts.values import Clearance, Point, ZoneClass
 from services.dispatch import solving
 from services.dispatch.plans import apart, application, commitment, gathering
 from services.dispatch.plans.domain import Solution, Violation
@@ -14,6 +14,7 @@ from services.kit import database
 from services.kit.errors import Conflict
 from services.kit.ids import new_id
 from tests.dispatch.builders import (
+    GATE,
     HOUR,
     NOW,
     make_cancelled,
@@ -448,3 +449,46 @@ async def test_what_is_assigned_on_stale_clearances_is_marked(client, service_se
     await tell(service_sessions, late)
 
     assert (await town.committed())["is_degraded"] is False
+
+
+async def test_a_vehicle_between_two_trips_of_a_plan_stands_at_the_gate_where_the_first_one_ended(
+    client, service_sessions
+):
+    town = await make_town(client, service_sessions, orders=2, grams=300_000, drivers=2)
+    plan_id = await town.plan()
+    assert (await town.commit(plan_id)).status_code == 200
+    first, second = (await town.read_plan(plan_id))["trips"]
+
+    async def vehicle():
+        async with service_sessions() as session:
+            wave = await gathering.gather(
+                session,
+                zone_ids=[town.zone.zone_id],
+                slot_ids=[town.slot_id],
+                load_ids=None,
+                now=await database.now(session),
+            )
+        (vehicle,) = wave.vehicles
+        return vehicle.starts_at.isoformat(), vehicle.ends_at, vehicle.stands_at, vehicle.base
+
+    async with service_sessions.begin() as session:
+        await session.execute(
+            text("UPDATE trips SET departs_at = :at, depart_by = :at, ends_at = :until WHERE trip_id = :id"),
+            {"id": second["trip_id"], "at": NOW + 9 * HOUR, "until": NOW + 9.5 * HOUR},
+        )
+    since, until, stands_at, base = await vehicle()
+    assert (datetime.fromisoformat(since), until) == (
+        datetime.fromisoformat(first["ends_at"]), NOW + 9 * HOUR,
+    )  # fmt: skip
+    assert (stands_at, base) == (GATE, GATE)
+
+    async with service_sessions.begin() as session:
+        given_up = text("UPDATE trips SET status = 'released' WHERE trip_id = :id")
+        await session.execute(given_up, {"id": second["trip_id"]})
+    _, _, stands_at, base = await vehicle()
+    assert (stands_at, base) == (GATE, Point(lat=39.65, lon=116.3))
+    async with service_sessions.begin() as session:
+        last = text("UPDATE trips SET number = 5 WHERE trip_id = :id")
+        await session.execute(last, {"id": first["trip_id"]})
+    _, _, stands_at, _ = await vehicle()
+    assert stands_at == Point(lat=39.65, lon=116.3)

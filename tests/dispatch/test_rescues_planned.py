@@ -9,12 +9,11 @@ from sqlalchemy import text
 
 from services.dispatch import solving
 from services.dispatch.plans import application as plans
-from services.dispatch.plans import gathering
-from services.dispatch.plans import queries as plan_queries
+from services.dispatch.plans import gathering, pool
 from services.kit import database
 from services.kit.database import Sessions
 from tests.dispatch.builders import make_cancelled, make_cleared, rows, said, tell
-from tests.dispatch.rescued import Carried, make_carried
+from tests.dispatch.rescued import ROADSIDE, Carried, make_carried
 from tests.dispatch.towns import solve_here
 
 
@@ -156,7 +155,7 @@ async def test_a_load_of_which_parts_wait_in_two_places_is_brought_from_one_afte
 
     assert (await automatic_plans(carried))[-1] == ("rescue", "requested", None, [load_id])
     async with carried.sessions() as session:
-        (load,) = await plan_queries.list_pool(session, [carried.town.slot_id], [load_id])
+        (load,) = await pool.list_pool(session, [carried.town.slot_id], [load_id])
     assert (load.origin_id, load.pieces) == (UUID(at_first["rescue_id"]), 1)
 
 
@@ -267,3 +266,62 @@ async def test_an_order_that_ends_while_its_goods_are_to_be_rescued_is_rescued_a
     rescue = await carried.rescue()
     assert (rescue["status"], rescue["pieces"]) == ("open", 1)
     assert (await carried.plan())["stops"][0]["place_id"] == rescue["rescue_id"]
+
+
+async def test_what_was_left_at_its_outlet_is_brought_when_the_other_part_was_taken_over(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(
+        client, service_sessions, tmp_path, legs=0, orders=1, grams=15_000, drivers=3
+    )
+    on_road, at_outlet = [unit.load_unit_id for unit in await carried.units()]
+    first = carried.driver
+    await carried.hand_over(1, None, first, minutes=-4, only_unit=on_road, place=ROADSIDE)
+    await carried.suspend(first)
+    next_trip = await carried.plan()
+    following = UUID(next_trip["driver_id"])
+    assert await carried.follow(minutes=2) == 0
+    await carried.hand_over(1, first, following, only_unit=on_road)
+    assert await trip_states(carried) == ["stranded", "departed"]
+
+    await carried.hand_over(2, following, carried.steward, only_unit=on_road)
+
+    assert [await carried.follow(), await carried.follow(minutes=1)] == [1, 0]
+
+    last_trip = await carried.plan()
+    third = UUID(last_trip["driver_id"])
+    outlet_id = (await carried.units())[0].outlet_id
+    assert (last_trip["stops"][0]["place_id"], last_trip["pieces"]) == (str(outlet_id), 1)
+    assert await carried.follow(minutes=30) == 0
+    await carried.suspend(third)
+    assert await rows(carried.sessions, "SELECT 1 FROM rescues WHERE settled_at IS NULL") == []
+    assert (await trip_states(carried))[2] in {"planned", "released"}
+    await tell(carried.sessions, make_cleared(third), sequence=3)
+
+    await carried.hand_over(1, None, third, only_unit=at_outlet, minutes=1)
+    await carried.hand_over(2, third, carried.steward, only_unit=at_outlet, minutes=2)
+    await carried.hand_over(3, carried.steward, None, minutes=3)
+    assert await rows(carried.sessions, "SELECT 1 FROM loads WHERE delivered_at IS NULL") == []
+    assert await carried.follow(minutes=40) == 0
+
+
+async def test_what_was_left_at_its_outlet_is_planned_again_each_time_twice_as_late(
+    client: httpx.AsyncClient, service_sessions: Sessions, tmp_path: Path
+) -> None:
+    carried = await make_carried(
+        client, service_sessions, tmp_path, legs=0, orders=1, grams=15_000, drivers=2
+    )
+    on_road, _ = [unit.load_unit_id for unit in await carried.units()]
+    await carried.hand_over(1, None, carried.driver, minutes=-4, only_unit=on_road)
+    await carried.suspend(carried.driver)
+    await carried.plan()
+    await carried.hand_over(1, carried.driver, carried.other, only_unit=on_road)
+
+    async def asked_at(minutes: float) -> int:
+        async with carried.sessions.begin() as session:
+            await session.execute(
+                text("UPDATE plans SET status = 'failed', failure = 'none' WHERE status = 'requested'")
+            )
+        return await carried.follow(minutes=minutes)
+
+    assert [await asked_at(minutes) for minutes in (0, 0.5, 1.1, 3, 3.2, 7, 7.3)] == [1, 0, 1, 0, 1, 0, 1]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatch.loads import domain as loads_domain
 from services.dispatch.loads import queries as loads_queries
-from services.dispatch.plans import commitment, gathering, queries
+from services.dispatch.plans import commitment, gathering, pool, queries
 from services.dispatch.plans.domain import Solution, Trip, Vehicle, Violation, Wave
 from services.dispatch.trips import application as trips
 from services.dispatch.trips import queries as trips_queries
@@ -49,7 +49,7 @@ async def request_plan(
     """Ask for a plan of all that is in the pool of some slots; each wave must be complete."""
     waves = await loads_queries.find_waves(session, slot_ids)
     _require_plannable(slot_ids, waves)
-    if not await queries.list_pool(session, slot_ids):
+    if not await pool.list_pool(session, slot_ids):
         raise Conflict("dispatch.pool_empty", "Nothing of these slots waits to be planned")
     return await _ask(
         session,
@@ -182,10 +182,10 @@ async def _ask_anew(session: AsyncSession, plan_id: UUID, now: datetime) -> None
     plan = await queries.find_plan(session, plan_id)
     assert plan is not None  # noqa: S101 - claimed before
     windows = await queries.find_windows(session, plan.slot_ids)
-    pool = await queries.list_pool(session, plan.slot_ids, plan.load_ids)
+    waiting = await pool.list_pool(session, plan.slot_ids, plan.load_ids)
     # What waits on the road is in no slot's window: it is brought as soon as it can be.
     lasting = [
-        load.load_id for load in pool if load.slot_id not in windows or windows[load.slot_id].ends_at > now
+        load.load_id for load in waiting if load.slot_id not in windows or windows[load.slot_id].ends_at > now
     ]
     await plan_anew(session, lasting, cause=plan.cause, now=now, seconds=plan.seconds)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatch.crew import queries as crew_queries
 from services.dispatch.crew.domain import CrewClearance
-from services.dispatch.plans import queries
+from services.dispatch.plans import pool, queries
 from services.dispatch.trips import application as trips
 from services.dispatch.trips import domain as trips_domain
 from services.dispatch.trips import queries as trips_queries
@@ -119,7 +119,7 @@ def _require_known(chosen: Mapping[UUID, UUID], proposed: Sequence[TripRow]) -> 
 
 async def _hold_loads(session: AsyncSession, stops: Iterable[Row[Any]]) -> None:
     places = {load_id: stop.place_id for stop in stops if stop.kind == "pick_up" for load_id in stop.load_ids}
-    loads = await queries.lock_loads(session, places)
+    loads = await pool.lock_loads(session, places)
     held = await trips_queries.find_held(session, places)
     if held:
         raise Conflict(
@@ -130,7 +130,7 @@ async def _hold_loads(session: AsyncSession, stops: Iterable[Row[Any]]) -> None:
                 for load_id, trip_id in sorted(held.items())
             ],
         )
-    waiting = await queries.find_waiting(session, places)
+    waiting = await pool.find_waiting(session, places)
     changed = [
         Fault("", "dispatch.load_changed", {"load_id": str(load_id)})
         for load_id, place_id in sorted(places.items())
@@ -143,8 +143,8 @@ async def _hold_loads(session: AsyncSession, stops: Iterable[Row[Any]]) -> None:
 def _is_there(load: Row[Any] | None, place_id: UUID, rescue_ids: AbstractSet[UUID] | None) -> bool:
     if load is None or load.withdrawn_at:
         return False
-    # What was touched may only be carried on from where it waits to be rescued.
-    return place_id in rescue_ids if rescue_ids else not load.touched_at and place_id == load.outlet_id
+    # What was touched may only be carried on from where it waits to be rescued, or was left behind.
+    return place_id in rescue_ids if rescue_ids else load.is_at_outlet and place_id == load.outlet_id
 
 
 def _find_outdated(  # noqa: PLR0913, PLR0917 - what a plan was made from

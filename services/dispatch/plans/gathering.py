@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,10 +18,11 @@ from services.dispatch.passes import domain as passes_domain
 from services.dispatch.passes import queries as passes_queries
 from services.dispatch.passes.domain import Pass
 from services.dispatch.places import queries as places_queries
-from services.dispatch.plans import domain, queries
+from services.dispatch.plans import domain, pool, queries
 from services.dispatch.plans.domain import Vehicle, Wave, Window
 from services.dispatch.trips import queries as trips_queries
-from services.dispatch.trips.domain import Turn
+from services.dispatch.trips import stops as trip_stops
+from services.dispatch.trips.domain import TripStatus, Turn
 
 
 async def gather(
@@ -32,15 +34,16 @@ async def gather(
     now: datetime,
 ) -> Wave:
     """Return what is to be planned now, and with what."""
-    loads = await queries.list_pool(session, slot_ids, load_ids)
+    loads = await pool.list_pool(session, slot_ids, load_ids)
     origin_ids = {load.origin_id for load in loads}
     stranded = await queries.find_stranded(session, origin_ids)
     windows = await queries.find_windows(session, slot_ids)
-    around = _around(windows.values(), now, is_urgent=bool(stranded))
+    # What waits on the road, or was left behind, is brought as soon as it can be: no gate is shut to it.
+    urgent = {load.slot_id for load in loads} - set(slot_ids)
+    around = _around(windows.values(), now, is_urgent=bool(urgent))
     rows = await queries.list_vehicles(session, zone_ids, origin_ids, around, now)
-    # What waits on the road is brought as soon as it can be: no gate is shut to it.
     latest = max((row.shift_ends_at for row in rows), default=around.ends_at)
-    windows |= dict.fromkeys(stranded, Window(now, latest))
+    windows |= dict.fromkeys(urgent, Window(now, latest))
     passes = await passes_queries.find_passes(session, vehicle_ids=[row.vehicle_id for row in rows])
     turns = await trips_queries.list_turns(session, now)
     cleared = {driver.person_id for driver in await crew_queries.list_cleared_drivers(session, now)}
@@ -49,7 +52,7 @@ async def gather(
     wanted = {load.destination_id for load in loads}
     gates = await places_queries.find_gates(session, wanted)
     destinations = {**gates, **await markets_queries.find_places(session, wanted)}
-    vehicles = _at_hand(rows, permits, turns, around, now)
+    vehicles = await _where_they_stand(session, _at_hand(rows, permits, turns, around, now))
     return Wave(
         starts_at=now,
         vehicles=vehicles,
@@ -93,6 +96,24 @@ def _at_hand(
                 )
             )
     return vehicles
+
+
+async def _where_they_stand(session: AsyncSession, vehicles: Sequence[Vehicle]) -> list[Vehicle]:
+    """Return those between two trips of a plan at the gate where they stand, to be back for the next."""
+    moments = {each.vehicle_id: each.starts_at for each in vehicles if each.stands_at == each.base}
+    left_off = {row.vehicle_id: row for row in await trip_stops.find_left_off(session, moments)}
+    stops = await trip_stops.list_stops(session, [row.trip_id for row in left_off.values()])
+    placed = []
+    for vehicle in vehicles:
+        row = left_off.get(vehicle.vehicle_id)
+        last = stops[row.trip_id][-1] if row else None
+        if row is None or last is None or last.lat is None:
+            placed.append(vehicle)
+            continue
+        gate = Point(lat=last.lat, lon=last.lon)
+        base = gate if TripStatus.PLANNED in row.following else vehicle.base
+        placed.append(replace(vehicle, stands_at=gate, base=base))
+    return placed
 
 
 def _crewed(vehicles: Iterable[Vehicle], permits: Iterable[Pass], drivers: AbstractSet[UUID]) -> list[UUID]:

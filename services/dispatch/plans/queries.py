@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from services.contracts.values import Point
-from services.dispatch.plans.domain import Load, Window
+from services.dispatch.plans.domain import Window
 from services.dispatch.plans.tables import LeftLoadRow, PlanRow
 from services.dispatch.plans.travel import Travel
 
@@ -59,32 +59,8 @@ SUPERSEDE = text("""
     )
     RETURNING load_ids
 """)
-# The pool: neither touched nor withdrawn, and on no trip. It goes to the work site of its community, if any.
-# What waits on the road to be rescued: as much as is there, from where it stands, in a window of its own.
-LIST_POOL = text("""
-    SELECT load_id, coalesce(rescue_id, outlet_id) AS origin_id,
-           coalesce(site_id, community_id) AS destination_id, coalesce(rescue_id, slot_id) AS slot_id,
-           coalesce(waiting.grams, loads.grams) AS grams, coalesce(waiting.pieces, loads.pieces) AS pieces
-    FROM loads LEFT JOIN served_communities USING (community_id) LEFT JOIN LATERAL (
-        SELECT rescue_id, CAST(sum(load_units.grams) AS bigint) AS grams, count(*) AS pieces
-        FROM rescue_units JOIN rescues USING (rescue_id) JOIN load_units USING (load_unit_id)
-        WHERE rescue_units.load_id = loads.load_id AND rescue_units.settled_at IS NULL
-          AND rescues.community_id IS NULL
-        GROUP BY rescue_id ORDER BY rescue_id DESC LIMIT 1
-    ) AS waiting ON true
-    WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
-      AND (CAST(:load_ids AS uuid[]) IS NULL OR load_id = ANY(CAST(:load_ids AS uuid[])))
-      AND (touched_at IS NULL OR rescue_id IS NOT NULL) AND withdrawn_at IS NULL
-      AND NOT EXISTS (SELECT FROM trip_loads WHERE trip_loads.load_id = loads.load_id AND is_held)
-    ORDER BY load_id
-""")
 FIND_WINDOWS = text("""
     SELECT slot_id, starts_at, ends_at FROM waves WHERE slot_id = ANY(CAST(:slot_ids AS uuid[]))
-""")
-FIND_WAITING = text("""
-    SELECT DISTINCT load_id, rescue_id FROM rescue_units JOIN rescues USING (rescue_id)
-    WHERE rescue_units.settled_at IS NULL AND community_id IS NULL
-      AND load_id = ANY(CAST(:load_ids AS uuid[]))
 """)
 FIND_STRANDED = text("""
     SELECT rescue_id, lat, lon FROM rescues
@@ -125,11 +101,6 @@ LEAVE = text("""
 REFER_TO_LOADS = text("""
     SELECT load_id, zone_id FROM loads WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
     ORDER BY load_id FOR KEY SHARE
-""")
-LOCK_LOADS = text("""
-    SELECT load_id, outlet_id, touched_at, withdrawn_at FROM loads
-    WHERE load_id = ANY(CAST(:load_ids AS uuid[]))
-    ORDER BY load_id FOR NO KEY UPDATE
 """)
 LOCK_VEHICLES = text(f"""
     SELECT *, {STANDS_WITH} AS stands_with FROM vehicles
@@ -197,36 +168,10 @@ async def supersede(session: AsyncSession, load_ids: Iterable[UUID], failure: st
     return {load_id for loads in rows.scalars() for load_id in loads}
 
 
-async def list_pool(
-    session: AsyncSession, slot_ids: Iterable[UUID], load_ids: Sequence[UUID] | None = None
-) -> list[Load]:
-    """Return what of these slots is on no trip, or of these loads alone."""
-    given = {"slot_ids": sorted(set(slot_ids)), "load_ids": load_ids}
-    return [
-        Load(
-            load_id=row.load_id,
-            origin_id=row.origin_id,
-            destination_id=row.destination_id,
-            slot_id=row.slot_id,
-            grams=row.grams,
-            pieces=row.pieces,
-        )
-        for row in await session.execute(LIST_POOL, given)
-    ]
-
-
 async def find_windows(session: AsyncSession, slot_ids: Sequence[UUID]) -> dict[UUID, Window]:
     """Return when the gates take goods, by slot."""
     rows = await session.execute(FIND_WINDOWS, {"slot_ids": list(slot_ids)})
     return {row.slot_id: Window(row.starts_at, row.ends_at) for row in rows}
-
-
-async def find_waiting(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
-    """Return the rescues in which something of loads waits on the road, by load."""
-    waiting: dict[UUID, set[UUID]] = {}
-    for row in await session.execute(FIND_WAITING, {"load_ids": sorted(set(load_ids))}):
-        waiting.setdefault(row.load_id, set()).add(row.rescue_id)
-    return waiting
 
 
 async def find_stranded(session: AsyncSession, rescue_ids: Iterable[UUID]) -> dict[UUID, Point]:
@@ -279,12 +224,6 @@ async def list_left(session: AsyncSession, plan_id: UUID) -> list[LeftLoadRow]:
     """Return the loads that a plan leaves."""
     asked = select(LeftLoadRow).where(col(LeftLoadRow.plan_id) == plan_id).order_by(col(LeftLoadRow.load_id))
     return list((await session.execute(asked)).scalars())
-
-
-async def lock_loads(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
-    """Hold loads until the transaction ends."""
-    rows = await session.execute(LOCK_LOADS, {"load_ids": sorted(set(load_ids))})
-    return {row.load_id: row for row in rows}
 
 
 async def lock_vehicles(session: AsyncSession, vehicle_ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:

@@ -16,7 +16,7 @@ from services.dispatch.crew.domain import is_cleared
 from services.dispatch.fleet import application as fleet_application
 from services.dispatch.fleet import queries as fleet_queries
 from services.dispatch.plans import application as plans_application
-from services.dispatch.plans import queries as plans_queries
+from services.dispatch.plans import pool as plans_pool
 from services.dispatch.rescues import custody, domain, escalation, listing, opening, queries, ways
 from services.dispatch.rescues.domain import Cause, Hold, InHand
 from services.dispatch.rescues.opening import Opened
@@ -140,6 +140,22 @@ async def plan_waiting(session: AsyncSession, now: datetime, *, batch: int = PLA
     return len(waiting)
 
 
+async def plan_left(session: AsyncSession, now: datetime, *, batch: int = PLANNED_AT_ONCE) -> int:
+    """Plan what was left at its outlet when the other part went; return of how many loads."""
+    load_ids = await ways.claim_left(
+        session,
+        now,
+        wait=opening.PLAN_WAIT,
+        longest=opening.LONGEST_PLAN_WAIT,
+        patience=PATIENCE,
+        batch=batch,
+    )
+    if load_ids:
+        await trips_application.take_off(session, load_ids)
+        await plans_application.plan_anew(session, load_ids, cause="rescue", now=now)
+    return len(load_ids)
+
+
 async def name_taker(session: AsyncSession, rescue_id: UUID, person_id: UUID, now: datetime) -> None:
     """Name the steward who takes over at a gate; raise why that one may not.
 
@@ -170,7 +186,7 @@ async def close_rescue(
     in the split, or stays open.
     """
     clearances = await crew_queries.lock_clearances(session, [rescue.holder_id])
-    await plans_queries.lock_loads(session, rescue.load_ids)
+    await plans_pool.lock_loads(session, rescue.load_ids)
     held = await listing.lock_rescue(session, rescue.rescue_id)
     assert held is not None  # noqa: S101 - read before
     if held.settled_at is not None:

@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatch.plans.pool import LEFT_BEHIND
+
 # Each time twice as late as before, up to a limit, until something joins it.
 NOTE_PLANNED = text("""
     UPDATE rescues SET planned_at = :now, plan_again_at = CAST(:now AS timestamptz) + least(
@@ -43,13 +45,42 @@ CLAIM_UNPLANNED = text(f"""
     ) AND EXISTS ({UNPLANNED.format("")})
     ORDER BY plan_again_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED
 """)  # noqa: S608 - the conditions are ours
+# What was left at its outlet when the other part of its load went, of which nothing waits on the road any
+# more. Asked for again each time twice as late, as what waits there is.
+CLAIM_LEFT = text(f"""
+    SELECT load_id FROM loads CROSS JOIN LATERAL ({LEFT_BEHIND}) AS behind CROSS JOIN LATERAL (
+        SELECT max(settled_at) AS since FROM rescue_units WHERE rescue_units.load_id = loads.load_id
+    ) AS rescued CROSS JOIN LATERAL (
+        SELECT count(*) AS times, max(requested_at) AS last_at, bool_or(
+            status IN ('requested', 'solving')
+            OR status = 'ready' AND solved_at > CAST(:now AS timestamptz) - CAST(:patience AS interval)
+        ) AS is_planned
+        FROM plans
+        WHERE is_automatic AND load_ids @> ARRAY[loads.load_id] AND requested_at >= since
+    ) AS asked
+    WHERE touched_at IS NOT NULL AND delivered_at IS NULL AND withdrawn_at IS NULL
+      AND is_planned IS NOT true
+      AND (last_at IS NULL OR last_at <= CAST(:now AS timestamptz) - least(
+          CAST(:wait AS interval) * power(2, least(times, 20) - 1), CAST(:longest AS interval)
+      ))
+      AND NOT EXISTS (
+          SELECT FROM rescue_units JOIN rescues USING (rescue_id)
+          WHERE rescue_units.load_id = loads.load_id AND rescue_units.settled_at IS NULL
+            AND rescues.community_id IS NULL
+      )
+      AND NOT EXISTS (
+          SELECT FROM trip_loads
+          WHERE trip_loads.load_id = loads.load_id AND is_held AND loaded_at IS NULL
+      )
+    ORDER BY load_id LIMIT :batch FOR NO KEY UPDATE OF loads SKIP LOCKED
+""")  # noqa: S608 - the condition is ours
 # Who has a load now of which nothing waits any more where its trip comes to: the taker of the last hand-over
 # of any of its units, or who split it, though nobody told that it came to the gate.
 FIND_TAKERS = text(f"""
     SELECT DISTINCT ON (load_id) load_id,
            CASE WHEN hand_overs.leg > 1 THEN taker_id ELSE coalesce(split_by, taker_id) END AS taker_id
     FROM loads JOIN load_units USING (load_id) LEFT JOIN hand_overs USING (load_unit_id)
-    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND loads.leg > 0 AND NOT EXISTS ({COMES})
+    WHERE load_id = ANY(CAST(:load_ids AS uuid[])) AND NOT EXISTS ({COMES})
     ORDER BY load_id, hand_overs.leg DESC NULLS LAST, reckoned_at DESC, hand_over_id DESC
 """)  # noqa: S608 - the condition is ours
 FIND_COMING = text("""
@@ -81,6 +112,20 @@ async def claim_unplanned(
     """
     given = {"now": now, "wait": wait, "patience": patience, "batch": batch}
     return {row.rescue_id: row.load_ids for row in await session.execute(CLAIM_UNPLANNED, given)}
+
+
+async def claim_left(  # noqa: PLR0913 - how long to wait for what
+    session: AsyncSession,
+    now: datetime,
+    *,
+    wait: timedelta,
+    longest: timedelta,
+    patience: timedelta,
+    batch: int,
+) -> list[UUID]:
+    """Hold loads of which a part is left at the outlet, and nothing comes for it or is planned."""
+    given = {"now": now, "wait": wait, "longest": longest, "patience": patience, "batch": batch}
+    return list((await session.execute(CLAIM_LEFT, given)).scalars())
 
 
 async def find_takers(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:

@@ -79,13 +79,13 @@ LOCK_OPEN = text("""
     ORDER BY trip_id FOR UPDATE
 """)
 # What is on board: some of it handed over, or gone with the trip, and not yet at the gate or the door.
-# Of what waits to be rescued from other hands, only what this trip's driver took since.
+# Of what was ever rescued from other hands, only what this trip's driver took since.
 LIST_ABOARD = text("""
     SELECT trip_id, load_id, is_touched AND at_gate_at IS NULL AND delivered_at IS NULL AS is_aboard,
            is_touched
     FROM trip_loads JOIN loads USING (load_id) JOIN trips USING (trip_id) CROSS JOIN LATERAL (
         SELECT loaded_at IS NOT NULL OR departed_at IS NOT NULL OR touched_at IS NOT NULL AND NOT EXISTS (
-            SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id AND settled_at IS NULL
+            SELECT FROM rescue_units WHERE rescue_units.load_id = loads.load_id
         ) OR EXISTS (
             SELECT FROM load_units CROSS JOIN LATERAL (
                 SELECT leg, taker_id FROM hand_overs

@@ -51,6 +51,7 @@ STATEMENTS: tuple[str, ...] = (
     )
     """,
     "CREATE INDEX plans_unsolved ON plans (requested_at) WHERE status IN ('requested', 'solving')",
+    "CREATE INDEX plans_by_load ON plans USING gin (load_ids) WHERE is_automatic",
     "CREATE INDEX plans_automatic ON plans (requested_at) WHERE status = 'ready' AND is_automatic",
     "CREATE INDEX plans_uncommitted ON plans (requested_at) WHERE status IN ('ready', 'failed')",
     """
