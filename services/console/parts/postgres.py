@@ -5,6 +5,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from services.console.parts.ports import free_port
 
 SYSTEM_USER = "baton-pg"
 CONNECTIONS = 200
+LETS_GO_WITHIN = 15.0
 
 
 class PostgresFailed(Exception):
@@ -44,7 +46,10 @@ class Cluster:
         return self.folder / "data"
 
     def start(self) -> None:
-        """Start it, also after it was killed; raise `PostgresFailed` if the port is taken."""
+        """Start it, also after it was killed; raise `PostgresFailed` if the port is taken.
+
+        Of a server that was killed a backend may live on for a moment, and hold the memory they shared.
+        """
         settings = (
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=''",
@@ -52,7 +57,15 @@ class Cluster:
         )
         options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in settings)])
         words = ("start", "-w", "-s", "-D", self.data, "-l", self.data / "server.log", "-o", options)
-        _call(self.home, self.user, "pg_ctl", *words)
+        was_killed = (self.data / "postmaster.pid").exists()
+        deadline = time.monotonic() + (LETS_GO_WITHIN if was_killed else 0)
+        while True:
+            try:
+                return _call(self.home, self.user, "pg_ctl", *words)
+            except PostgresFailed:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def has_died(self) -> bool:
         """Say whether its first process is gone."""
