@@ -29,7 +29,7 @@ class Told:
     @property
     def outcome(self) -> Outcome:
         """Return what the answer says: whatever may pass by itself says nothing."""
-        if self.status is None or self.status >= 500 or self.status == 429:
+        if self.status is None or self.status >= 500 or self.status in (408, 429):
             return Outcome.UNKNOWN
         if self.status < 300:
             return Outcome.OK

@@ -1,4 +1,4 @@
-"""The town of a trial: a hundred households, shelves that last, one product that does not, three slots."""
+"""The town of a trial: a household for every second order, shelves that last but for one good, three slots."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,9 @@ from services.console.scenarios.case import Case
 from services.console.scenarios.town import Town
 from services.console.scenarios.voices import Voices
 
-HOUSEHOLDS_A_BUILDING = 25
-SCARCE = "鸡蛋30枚"
+BUILDINGS = 4
+ORDERS_A_HOUSEHOLD = 2
+SCARCE = "盒饭"
 # From the beginning of the set-up: the first slot closes under load.
 OPENS_AFTER = 20.0
 
@@ -34,7 +35,10 @@ def make_case(orders: int) -> Case:
     facts = case.facts.model_copy(update={"scale": scale.model_copy(update={"largest_shop_orders": many})})
     assumed = case.assumed.model_copy(
         update={
-            "households_a_building": HOUSEHOLDS_A_BUILDING, "shop_orders": (many, many + 100),
+            "buildings_a_village": BUILDINGS,
+            # What shops are asked to pick is what so many households are expected to need.
+            "households_a_building": max(25, orders // BUILDINGS // ORDERS_A_HOUSEHOLD),
+            "shop_orders": (many, many + 100),
             "vehicle_capacity_g": 100_000_000, "vehicle_capacity_pieces": 100_000, "scarce": SCARCE,
             "quota": cases.Quota(orders=1000, units=10_000), "stock_units": many,
         }

@@ -91,7 +91,7 @@ class Voice:
 
 def _is_passing(status: int, code: str) -> bool:
     """Say whether the same request, with its key, may be granted in a moment."""
-    return status in (429, 503, 504) or code == "kit.idempotency_in_flight"
+    return status in (408, 429, 503, 504) or code == "kit.idempotency_in_flight"
 
 
 @dataclass(frozen=True, slots=True)
