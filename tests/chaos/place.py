@@ -1,4 +1,4 @@
-"""The town of a trial: a household for every second order, shelves that last but for one good, three slots."""
+"""The town of a trial: a household for every second order, shelves that last but one good, three slots."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
