@@ -71,24 +71,27 @@ class Planting:
 
 def plant(urls: Mapping[str, str], folder: Path, book: Book) -> dict[str, dict[str, str]]:
     """Fill the services' databases, every answer held against its document; return the identities."""
-    return asyncio.run(_plant(urls, folder, book))
+    return asyncio.run(grow(urls, folder, book)).identities()
 
 
-async def _plant(urls: Mapping[str, str], folder: Path, book: Book) -> dict[str, dict[str, str]]:
+async def grow(urls: Mapping[str, str], folder: Path, book: Book | None = None) -> Planting:
+    """Fill the services' databases; return who and what is there."""
+
     async def database_of(service: str) -> str:
         return urls[service]
 
     async with AsyncExitStack() as stack:
         world = await make_world(stack, database_of, folder, Post())
         for service in SERVICES:
-            book.watch(service, world.clients[service])
+            if book:
+                book.watch(service, world.clients[service])
         planting = await _open(world)
         await _order(planting)
         await _ask_at_doors(planting)
         await _deliver(planting)
         await _relieve(planting)
         await _end_another(world)
-        return planting.identities()
+        return planting
 
 
 async def _open(world: World) -> Planting:
@@ -303,13 +306,15 @@ async def _relieve(planting: Planting) -> None:
     await world.send("whitelist", "/v1/duties", {"duties": turns}, headers("commander"))
     await world.settle()
     lapsed = "SELECT rescue_id FROM rescues WHERE cause = 'duty_lapsed'"
-    path = f"/v1/rescues/{await world.value('dispatch', lapsed)}/assignment"
-    await world.send("dispatch", path, {"person_id": deputy}, planting.commander())
+    rescue = f"/v1/rescues/{await world.value('dispatch', lapsed)}"
+    await world.send("dispatch", f"{rescue}/assignment", {"person_id": deputy}, planting.commander())
     await world.send("whitelist", "/v1/duties", {"duties": [turn]}, headers("commander"))
     vehicle_id = await world.value("dispatch", "SELECT vehicle_id FROM vehicles ORDER BY plate DESC LIMIT 1")
     path = f"/v1/vehicles/{vehicle_id}/loss"
     await world.send("dispatch", path, {"reason": "the gear box"}, planting.commander())
     await world.settle()
+    await world.send("dispatch", f"/v1/vehicles/{vehicle_id}/return", None, planting.commander())
+    await world.send("dispatch", f"{rescue}/closure", {"reason": "back on duty"}, planting.commander())
 
 
 async def _print_labels(planting: Planting) -> None:

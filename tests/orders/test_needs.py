@@ -160,7 +160,7 @@ async def test_the_report_names_who_was_neither_served_nor_asked(client, service
     await ask(client, asked, hotline(town, "1"), "needs_help")
     await ask(client, both, hotline(town, "2"), "needs_help")
     await ask(client, both, hotline(town, "3"), "nothing_needed")
-    answer = await client.get(f"/v1/incidents/{incident_id}/report", headers=READER)
+    answer = await client.get(f"/v1/incidents/{incident_id}/report", headers=town.commander())
     assert answer.json() == {
         "households": 6,
         "served": 2,
@@ -258,7 +258,7 @@ async def test_a_door_that_stays_shut_reaches_nobody_and_takes_no_need_away(clie
     await ask(client, needy, hotline(town, "3"), "no_answer")
     await ask(client, found, hotline(town, "4"), "no_answer")
     await ask(client, found, hotline(town, "5"), "served_elsewhere")
-    seen = (await client.get(f"/v1/incidents/{incident_id}/report", headers=READER)).json()
+    seen = (await client.get(f"/v1/incidents/{incident_id}/report", headers=town.commander())).json()
     assert (seen["asked"], seen["unreached_household_ids"]) == (2, [str(silent)])
     assert seen["needs_help_household_ids"] == [str(needy)]
 
@@ -284,5 +284,5 @@ async def test_an_incident_is_not_closed_over_orders_that_have_not_arrived_unles
     assert given_up.status_code == 200
     seen = (await client.get(f"/v1/incidents/{incident_id}", headers=READER)).json()
     assert (seen["status"], seen["abandoned"]) == ("closed", {"orders": 3, "reason": "flood"})
-    report = (await client.get(f"/v1/incidents/{incident_id}/report", headers=READER)).json()
+    report = (await client.get(f"/v1/incidents/{incident_id}/report", headers=town.commander())).json()
     assert len(report["undelivered"]) == 2

@@ -29,6 +29,7 @@ router = make_router("/group-orders")
 @router.post("", status_code=201, response_model=GroupOpenedView)
 async def open_group(body: OpenGroup, caller: Caller, session: Session, now: Now, once: OnceOnly) -> Response:
     """Open a group for a community that the leader's role reaches."""
+    access.require_somewhere(caller, Action.OPEN_GROUP)
     path = await register.get_path(session, body.community_id)
     access.require(caller, Action.OPEN_GROUP, Resource(path=path))
     wanted = NewGroup(leader=caller.subject, **dict(body))
@@ -73,6 +74,7 @@ async def move_cut_off(  # noqa: PLR0913, PLR0917 - what a route is given
     group_id: UUID, body: MoveCutOff, caller: Caller, session: Session, now: Now, once: OnceOnly
 ) -> Response:
     """Move the group's cut-off; its leader alone may."""
+    access.require_somewhere(caller, Action.RUN_GROUP)
     row = await queries.get_group(session, group_id)
     relation = Relation.GROUP_LEADER if row.leader == caller.subject else None
     access.require(caller, Action.RUN_GROUP, relation=relation)

@@ -99,6 +99,9 @@ async def show_report(incident_id: UUID, caller: Caller, session: Session) -> Re
     """Say who was reached, what became of the orders, and what is still owed."""
     access.require(caller, Action.READ_REPORT)
     await application.get_incident(session, incident_id)
+    # It names households: whoever reads it commands all that it is about.
+    for zone in await zones.list_incident_zones(session, incident_id):
+        access.require(caller, Action.OPEN_ZONE, Resource(path=tuple(zone.path)))
     return ReportView.of(await application.report(session, incident_id))
 
 
