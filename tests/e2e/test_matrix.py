@@ -1,9 +1,11 @@
 """Who may do what: every route, asked by everybody for one thing, held against the reviewed table."""
 
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,3 +83,43 @@ async def answers_of(row: Row, played: Played) -> dict[str, str]:
             kept = {"idempotency"} if answer.is_success else set()
             assert {name for name in left if left[name] != untouched[name]} <= kept, who
     return found
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if CALLS[row.request].body], ids=lambda row: row.request)
+async def test_a_field_that_is_not_asked_for_and_a_key_that_stands_twice_are_refused(
+    row: Row, played: Played
+) -> None:
+    call, stage = CALLS[row.request], played.stages[row.service]
+    asking = call.asking(row.method, row.path, played.town.things)
+    who = next(who for who, word in row.cells.items() if word == "yes")
+    head = {**played.town.heads[who], "idempotency-key": new_id().hex, "content-type": "application/json"}
+    async with stage.again(*call.before):
+        untouched = await stage.look()
+        for body, code in forged(asking.body):
+            answer = await stage.client.post(asking.path, content=body, headers=head)
+            assert (answer.status_code, answer.json()["code"]) == (422, code), body
+        assert await stage.look() == untouched
+
+
+def forged(body: Any) -> Iterator[tuple[str, str]]:
+    """Yield the body with a field more in each of its objects, and with a key that stands twice."""
+    for place in objects(body):
+        wider = json.loads(json.dumps(body))
+        target = wider
+        for step in place:
+            target = target[step]
+        target["made_by"] = "commander"
+        yield json.dumps(wider), "kit.invalid"
+    yield json.dumps(body)[:-1] + ("," if body else "") + '"made_by": 1, "made_by": 2}', "kit.duplicate_key"
+
+
+def objects(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield where each object of a document stands."""
+    match value:
+        case dict():
+            yield place
+            for name, inner in value.items():
+                yield from objects(inner, (*place, name))
+        case list():
+            for index, inner in enumerate(value):
+                yield from objects(inner, (*place, index))
