@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check fmt documents requirements clean
+.PHONY: help run demo test chaos promises mutants check fmt documents requirements clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka a
 
 chaos: $(VENV)/dev.stamp ## a town under load, its processes killed, then judged (SEED=, ORDERS=, KILLS=, BUS=)
 	@$(BIN)/python -m tests.chaos
+
+promises: $(VENV)/dev.stamp ## the promises at the sizes they name, far more than `make test` takes
+	@PROMISES=full $(BIN)/pytest tests/promises $(PYTEST_ARGS)
+
+mutants: $(VENV)/dev.stamp ## seed each defect into a copy and show the test that turns red (NAMES=)
+	@$(BIN)/python -m tests.mutants $(NAMES)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

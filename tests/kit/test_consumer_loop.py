@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -15,6 +16,10 @@ from services.kit.ids import new_id
 from tests.builders import LampLit, make_lamp_lit
 from tests.kit.buses import count_of, fetch_nothing_more, make_record, until
 from tests.kit.test_consumer import make_log, on_lamp_lit, read_log
+
+OFFSETS_MOVED = """
+    SELECT count(*) FROM bus_offsets JOIN bus_groups ON id = group_id WHERE group_name = $1
+"""
 
 
 def make_lamp_record(topic: str, lamp_id, sequence: int, *, correlation_id: str = "c"):
@@ -187,3 +192,25 @@ async def test_what_a_handler_says_carries_the_origin_of_the_event_it_answers(
             await asyncio.sleep(0.05)
     assert {row.trace for row in rows} == {f"{lamp}-{n}" for n in (1, 2) for lamp in lamps}
     assert all(row.trace == f"{row.key}-{row.version}" for row in rows)
+
+
+async def test_nothing_is_committed_before_it_is_applied(
+    embedded_bus: PostgresBus, sessions: Sessions
+) -> None:
+    topic, begun, may_end = f"t-{new_id()}", asyncio.Event(), asyncio.Event()
+
+    async def wait(session, arrivals, now) -> None:
+        begun.set()
+        await may_end.wait()
+
+    await embedded_bus.make_topics([topic], within=60)
+    async with embedded_bus.sending() as sender:
+        await sender.send([make_lamp_record(topic, new_id(), 1)])
+    subscription = subscribe(topic, {LampLit: wait})
+    connection = await asyncpg.connect(embedded_bus.url)
+    async with consuming(embedded_bus, sessions, subscription):
+        await begun.wait()
+        moved = await connection.fetchval(OFFSETS_MOVED, subscription.consumer)
+        may_end.set()
+    await connection.close()
+    assert moved == 0
