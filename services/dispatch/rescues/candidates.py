@@ -110,15 +110,33 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
     usable, codes = _usable_rides(task, rides, turns, travel, now)
     drivers, missing = _free_drivers(task, people, turns, now)
     codes += missing
+    best = _find_nearest(task, usable, drivers, turns, travel=travel, near_metres=near_metres, now=now)
+    if usable and drivers and not best:
+        codes.append(WhyNobody.NO_DRIVER_ON_PASS)
+    if best and not any(each.is_near for each in best.values()):
+        codes.append(WhyNobody.NONE_NEAR if task.place else WhyNobody.PLACE_UNKNOWN)
+    return Judgement(tuple(sorted(best.values(), key=_nearness)), tuple(codes))
+
+
+def _find_nearest(  # noqa: PLR0913 - everything a take-over depends on
+    task: Task,
+    usable: Sequence[tuple[Ride, Pass]],
+    drivers: Sequence[CrewClearance],
+    turns: Sequence[Turn],
+    *,
+    travel: Travel,
+    near_metres: int,
+    now: datetime,
+) -> dict[UUID, Candidate]:
     best: dict[UUID, Candidate] = {}
     for ride, permit in usable:
         for driver in drivers:
             metres, until = _way(task, ride, driver, travel, now)
-            if until > ride.shift_ends_at or not permit.covers(now, until):
+            theirs = [turn for turn in turns if driver.person_id == turn.person_id]
+            theirs += [turn for turn in turns if ride.vehicle_id == turn.vehicle_id]
+            if until > ride.shift_ends_at or _is_busy(theirs, now, until):
                 continue
-            if not permit.admits(driver.person_id) or not is_cleared(driver, task.zone_class, until):
-                continue
-            if _is_busy([turn for turn in turns if turn.person_id == driver.person_id], now, until):
+            if not _may_drive(task, permit, driver, now, until):
                 continue
             each = Candidate(
                 person_id=driver.person_id,
@@ -127,11 +145,12 @@ def judge_drivers(  # noqa: PLR0913 - everything a take-over depends on
                 is_near=metres is not None and metres <= near_metres,
             )
             best[driver.person_id] = min(best.get(driver.person_id, each), each, key=_nearness)
-    if usable and drivers and not best:
-        codes.append(WhyNobody.NO_DRIVER_ON_PASS)
-    if best and not any(each.is_near for each in best.values()):
-        codes.append(WhyNobody.NONE_NEAR if task.place else WhyNobody.PLACE_UNKNOWN)
-    return Judgement(tuple(sorted(best.values(), key=_nearness)), tuple(codes))
+    return best
+
+
+def _may_drive(task: Task, permit: Pass, driver: CrewClearance, now: datetime, until: datetime) -> bool:
+    is_admitted = permit.covers(now, until) and permit.admits(driver.person_id)
+    return is_admitted and is_cleared(driver, task.zone_class, until)
 
 
 def _way(

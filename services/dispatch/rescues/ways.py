@@ -31,7 +31,7 @@ UNPLANNED = f"""
     WHERE rescue_units.rescue_id = rescues.rescue_id AND rescue_units.settled_at IS NULL
       AND withdrawn_at IS NULL AND NOT EXISTS ({COMES})
       AND NOT EXISTS (
-          SELECT FROM plans WHERE is_automatic AND loads.load_id = ANY(load_ids)
+          SELECT FROM plans WHERE is_automatic AND load_ids @> ARRAY[loads.load_id]
             AND (status IN ('requested', 'solving') OR status = 'ready'
                  AND solved_at > CAST(:now AS timestamptz) - CAST(:patience AS interval))
       )
@@ -58,8 +58,8 @@ CLAIM_LEFT = text(f"""
         FROM plans
         WHERE is_automatic AND load_ids @> ARRAY[loads.load_id] AND requested_at >= since
     ) AS asked
-    WHERE touched_at IS NOT NULL AND delivered_at IS NULL AND withdrawn_at IS NULL
-      AND is_planned IS NOT true
+    WHERE touched_at IS NOT NULL AND delivered_at IS NULL AND at_gate_at IS NULL AND withdrawn_at IS NULL
+      AND loads.load_id IN (SELECT load_id FROM rescue_units) AND is_planned IS NOT true
       AND (last_at IS NULL OR last_at <= CAST(:now AS timestamptz) - least(
           CAST(:wait AS interval) * power(2, least(times, 20) - 1), CAST(:longest AS interval)
       ))

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0010"
+down_revision = "0009"
 
 STATEMENTS: tuple[str, ...] = (
     # Dated data of whoever runs the fleet: detour over the great circle, speed, time for a stop and a piece.
@@ -125,6 +125,7 @@ STATEMENTS: tuple[str, ...] = (
         CHECK (arrives_at <= leaves_at)
     )
     """,
+    "CREATE INDEX trip_stops_by_place ON trip_stops (place_id) WHERE kind = 'pick_up'",
     """
     CREATE TABLE trip_loads (
         trip_id uuid NOT NULL REFERENCES trips,
