@@ -61,27 +61,35 @@ async def test_everybody_is_answered_as_the_table_says(row: Row, played: Played)
 
 
 async def answers_of(row: Row, played: Played) -> dict[str, str]:
-    """Return the table's word for what each is told; who is refused leaves no trace."""
+    """Return the table's word for what each is told; those who are refused leave no trace together."""
     call, stage, things = CALLS[row.request], played.stages[row.service], played.town.things
     unknown = {name: str(new_id()) for name in call.names(row.path)}
     thing = call.asking(row.method, row.path, things)
     nothing = call.asking(row.method, row.path, things, unknown) if unknown else None
     shown = things[call.shows] if call.shows else None
+
+    async def ask(who: str) -> str:
+        head = played.town.heads[who]
+        answer = await stage.ask(thing, head)
+        word = matrix.judge(answer, None, shown, call.rules)
+        if word == "yes" or nothing is None:
+            return word
+        return matrix.judge(answer, await stage.ask(nothing, head), shown, call.rules)
+
     found: dict[str, str] = {}
-    untouched = None
-    for who, head in played.town.heads.items():
-        async with stage.again(*call.before):
-            untouched = untouched or await stage.look()
-            answer = await stage.ask(thing, head)
-            found[who] = matrix.judge(answer, None, shown, call.rules)
-            if found[who] == "yes":
-                continue
-            missing = await stage.ask(nothing, head) if nothing else None
-            found[who] = matrix.judge(answer, missing, shown, call.rules)
-            left = await stage.look()
-            # A batch of which every item is refused is answered, and the answer is kept.
-            kept = {"idempotency"} if answer.is_success else set()
-            assert {name for name in left if left[name] != untouched[name]} <= kept, who
+    async with stage.again(*call.before):
+        untouched = await stage.look()
+        for who in played.town.heads:
+            if row.cells[who] != "yes":
+                found[who] = await ask(who)
+        left = await stage.look()
+    # A batch of which every item is refused is answered, and the answer is kept.
+    kept = {"idempotency"} if {"none", "seen"} & set(row.cells.values()) else set()
+    assert {name for name in left if left[name] != untouched[name]} <= kept
+    for who in played.town.heads:
+        if row.cells[who] == "yes":
+            async with stage.again(*call.before):
+                found[who] = await ask(who)
     return found
 
 
