@@ -31,6 +31,7 @@ class Report:
     seconds: float
     orders: dict[str, int]
     first_told: dict[str, int]
+    ended_as: dict[str, int]
     resolved: int
     kills: dict[str, int]
     deaths: dict[str, int]
@@ -56,7 +57,7 @@ class Report:
 
 def gather(  # noqa: PLR0913 - what a trial leaves behind
     trial: "Trial", journal: Journal, keeper: Keeper, sampler: Sampler, evidence: Evidence,
-    *, copies: int, violations: Violations, rested: float, seconds: float,
+    *, ended_as: dict[str, int], copies: int, violations: Violations, rested: float, seconds: float,
 ) -> Report:  # fmt: skip
     """Put together what there is to tell."""
     events = sum(len(events) for events in evidence.written.values())
@@ -69,6 +70,7 @@ def gather(  # noqa: PLR0913 - what a trial leaves behind
         seconds=round(seconds, 1),
         orders=dict(sorted(journal.count().items())),
         first_told=dict(sorted(journal.first.items())),
+        ended_as=ended_as,
         resolved=sum(ask.was_unknown for ask in journal.asks),
         kills=dict(keeper.kills.most_common()),
         deaths=dict(keeper.deaths.most_common()),

@@ -22,6 +22,7 @@ def test_a_town_whose_processes_are_killed_keeps_every_promise(bus: str, seed: i
     assert made.samples > 0
     assert sum(count for told, count in made.orders.items() if told.startswith("order ")) == 2000
     assert made.orders["order ok"] > 1000
+    assert made.ended_as["confirmed"] > 300
     assert made.points_reached
 
 

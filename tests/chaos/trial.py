@@ -30,6 +30,7 @@ from tests.chaos.report import Report
 
 RATE = 60.0
 KEPT = CHECKOUT / "build/chaos"
+STATES = "SELECT status, count(*) FROM orders GROUP BY status ORDER BY status"
 Tell = Callable[[str], None]
 
 
@@ -126,11 +127,12 @@ async def _judge(trial: Trial, watch: Watch, ground: Place, started: float, tell
             canaries=ground.phones, logs=keeper.up.folder.logs,
         )  # fmt: skip
         violations = await invariants.judge(books, evidence)
+        ended_as = {row["status"]: row["count"] for row in await books.rows("orders", STATES)}
     for each in watch.sampler.violations:
         violations.setdefault(each.partition(" ")[0], []).append(each)
     violations |= {"rest": restless} if restless else {}
     return report.gather(
-        trial, journal, keeper, watch.sampler, evidence, copies=watch.copies.seen,
+        trial, journal, keeper, watch.sampler, evidence, ended_as=ended_as, copies=watch.copies.seen,
         violations=violations, rested=rested, seconds=time.monotonic() - started,
     )  # fmt: skip
 
