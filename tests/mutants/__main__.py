@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,12 +68,10 @@ def _one_cluster() -> Iterator[None]:
     if "DATABASE_URL" in os.environ:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="baton-mutants-") as folder:
-        Path(folder).chmod(0o755)
-        with postgres.running(Path(folder) / "postgres") as cluster:
-            asyncio.run(databases.spare_the_disk(cluster.url))
-            os.environ["DATABASE_URL"] = cluster.url
-            yield
+    with databases.folder_of_the_run() as folder, postgres.running(folder / "postgres") as cluster:
+        asyncio.run(databases.spare_the_disk(cluster.url))
+        os.environ["DATABASE_URL"] = cluster.url
+        yield
 
 
 if __name__ == "__main__":
