@@ -12,7 +12,7 @@ MUTANTS = (
         old='ORDER BY person_id FOR SHARE\n""")\nLOCK_FREE',
         new='ORDER BY person_id\n""")\nLOCK_FREE',
         tests=(
-            "tests/dispatch/test_plans.py::test_whoever_is_suspended_while_a_plan_is_committed_does_not_drive",
+            "tests/dispatch/test_suspended_while_assigned.py::test_nobody_is_assigned_once_suspended_whichever_came_first",
         ),
     ),
     Mutant(
@@ -29,7 +29,7 @@ MUTANTS = (
         file="services/dispatch/crew/domain.py",
         old="    if clearance is None or clearance.is_suspended:",
         new="    if clearance is None:",
-        tests=(f"{RELAY}::test_a_suspended_carrier_makes_a_breach_on_each_leg",),
+        tests=("tests/dispatch/test_crew.py::test_an_unknown_and_a_suspended_person_are_not_cleared",),
     ),
     Mutant(
         name="stale-copy-not-noticed",

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 IDEMPOTENCY = "tests/kit/test_idempotency.py"
 DECIDE_ONCE = "tests/kit/test_decide_once.py"
+P03 = "tests/promises/test_p03_no_oversell.py"
 RACES = "tests/catalog/test_stock_races.py"
 
 MUTANTS = (
@@ -86,7 +87,7 @@ MUTANTS = (
         file="services/catalog/stock/holds/shelves.py",
         old="ORDER BY offer_id FOR NO KEY UPDATE",
         new="ORDER BY offer_id",
-        tests=("tests/promises/test_p03_no_oversell.py",),
+        tests=(f"{P03}::test_baskets_of_many_zones_on_the_same_shelves_sell_exactly_what_there_is",),
     ),
     Mutant(
         name="promise-unguarded",
@@ -102,7 +103,7 @@ MUTANTS = (
         file="services/catalog/stock/holds/shelves.py",
         old="ORDER BY offer_id FOR NO KEY UPDATE",
         new="ORDER BY random() FOR NO KEY UPDATE",
-        tests=("tests/promises/test_p03_no_oversell.py",),
+        tests=(f"{P03}::test_shelves_are_locked_in_key_order_so_that_nobody_waits_in_a_ring",),
     ),
     Mutant(
         name="decision-not-put-off-while-the-bus-is-away",
