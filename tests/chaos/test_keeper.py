@@ -38,3 +38,21 @@ async def test_postgres_comes_back_from_a_kill_though_a_backend_outlives_it(
     again = await asyncpg.connect(cluster.url)
     assert await again.fetchval("SELECT 1") == 1
     await again.close()
+
+
+async def test_postgres_that_is_killed_while_it_stops_has_stopped(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCTLTIMEOUT", "2")
+    connection = await asyncpg.connect(cluster.url)
+    backend = connection.get_server_pid()
+    # It waits for whoever does not answer, and meanwhile is killed.
+    os.kill(backend, signal.SIGSTOP)
+    first = int((cluster.data / "postmaster.pid").read_text().split()[0])
+    killing = threading.Timer(0.5, os.kill, (first, signal.SIGKILL))
+    killing.start()
+    await asyncio.to_thread(cluster.stop)
+    killing.join()
+    os.kill(backend, signal.SIGCONT)
+    assert cluster.has_died()
+    connection.terminate()

@@ -71,14 +71,21 @@ class Cluster:
         """Say whether its first process is gone."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        except (OSError, ValueError, IndexError):
+            # Nobody may have taken note yet of a death; it is one.
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
             return True
-        return not psutil.pid_exists(pid)
 
     def stop(self) -> None:
         """Stop it; clients are told, and what was committed is there the next time."""
-        if not self.has_died():
+        if self.has_died():
+            return
+        try:
             _call(self.home, self.user, "pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", self.data)
+        except PostgresFailed:
+            # Killed while it was stopping: it has stopped, and has all that was committed.
+            if not self.has_died():
+                raise
 
 
 @contextmanager
