@@ -61,6 +61,6 @@ MUTANTS = (
         file="services/dispatch/relay/domain.py",
         old="        touched_at=min([*touches, split_at]",
         new="        touched_at=max([*touches, split_at]",
-        tests=("tests/dispatch/test_relay.py",),
+        tests=("tests/dispatch/test_bulk_domain.py",),
     ),
 )
