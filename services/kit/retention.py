@@ -11,6 +11,7 @@ from services.kit.timers import Timer
 
 LOOKS_EVERY: Final = 3600.0
 BATCH: Final = 500
+PATIENCE: Final = text("SET LOCAL statement_timeout = '4 s'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ def forgetting(retention: Retention) -> Timer:
     """Return the timer that forgets by a retention: a batch in each transaction until none is left."""
 
     async def forget(session: AsyncSession, now: datetime) -> int:
+        # What is kept for good is looked through too: it may take longer than a request, and blocks nobody.
+        await session.execute(PATIENCE)
         before = now - timedelta(days=retention.days)
         done = await session.execute(retention.delete, {"before": before, "limit": retention.batch})
         assert isinstance(done, CursorResult)  # noqa: S101 - what a DELETE gives
