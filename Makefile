@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos promises mutants check fmt documents requirements clean
+.PHONY: help run demo test chaos promises mutants bench check fmt documents requirements clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in 
 	@$(BIN)/baton demo
 
 test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka and a real Envoy
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: $(VENV)/dev.stamp ## a town under load, its processes killed, then judged (SEED=, ORDERS=, KILLS=, BUS=)
 	@$(BIN)/python -m tests.chaos
@@ -28,6 +28,9 @@ promises: $(VENV)/dev.stamp ## the promises at the sizes they name, far more tha
 
 mutants: $(VENV)/dev.stamp ## seed each defect into a copy and show the test that turns red (NAMES=)
 	@$(BIN)/python -m tests.mutants $(NAMES)
+
+bench: $(VENV)/dev.stamp ## what it does per second, as ratios taken in one run (ROWS=)
+	@$(BIN)/python -m tests.bench $(ROWS)
 
 check: $(VENV)/dev.stamp ## lint, types, import rules, drift of generated documents; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

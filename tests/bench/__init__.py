@@ -1,0 +1,1 @@
+"""What Baton must do, measured as ratios in one run: `python -m tests.bench`, `make bench`."""
