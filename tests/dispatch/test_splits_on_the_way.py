@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.dispatch.plans import queries as plans
+from services.dispatch.plans import pool
 from services.dispatch.rescues import application as rescues
 from services.kit import database
 from services.kit.database import Sessions
@@ -84,8 +84,8 @@ async def test_what_was_split_though_no_driver_told_of_it_is_not_waited_for_resc
         row.load_ids for row in await rows(relay.sessions, "SELECT load_ids FROM plans WHERE is_automatic")
     ] == [[other]]
     async with relay.sessions() as session:
-        pool = await plans.list_pool(session, [relay.zone.slots[0].slot_id])
-    assert [load.load_id for load in pool] == [other]
+        waiting = await pool.list_pool(session, [relay.zone.slots[0].slot_id])
+    assert [load.load_id for load in waiting] == [other]
 
 
 async def test_a_trip_of_which_all_is_split_has_left_whichever_was_told_first(relay: BulkRelay) -> None:
@@ -118,4 +118,4 @@ async def test_what_was_split_while_it_waited_to_be_rescued_is_taken_off_the_tri
     assert [tuple(row) for row in found] == [("stranded", False), ("released", False)]
     assert await rows(relay.sessions, "SELECT 1 FROM rescues WHERE settled_at IS NULL") == []
     async with relay.sessions() as session:
-        assert await plans.list_pool(session, [relay.zone.slots[0].slot_id]) == []
+        assert await pool.list_pool(session, [relay.zone.slots[0].slot_id]) == []

@@ -143,7 +143,7 @@ async def test_an_order_of_which_nothing_is_left_is_lost_and_its_household_may_o
     assert await value(service_sessions, "SELECT count(*) FROM portions") == 0
     # Its place in the slot was used.
     assert await taken(service_sessions, ground) == (1, 0, 0)
-    commander = headers("commander", zone_ids=[ground.town_id])
+    commander = headers("commander", zone_ids=[ground.zone_id])
     report = await client.get(f"/v1/incidents/{ground.incident_id}/report", headers=commander)
     counts = report.json()["orders"]
     assert (counts["confirmed"], counts["fulfilled"], counts["lost"]) == (1, 0, 1)

@@ -66,7 +66,9 @@ LEDGER = Form(
             Entry(
                 columns=(
                     Column(f"{kind}_number", f"its {kind} licence; empty if it has none", ("number",)),
-                    Column(f"{kind}_valid_to", "last day, as 2026-12-31; empty is long-term", ("valid_to",), day),
+                    Column(
+                        f"{kind}_valid_to", "last day, as 2026-12-31; empty is long-term", ("valid_to",), day
+                    ),
                 ),
                 given={"kind": kind},
             )

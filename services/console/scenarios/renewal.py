@@ -11,6 +11,9 @@ from services.console.scenarios.voices import Voice
 
 SOON: Final = timedelta(days=1)
 
+# What a vehicle's view says beside what is imported of it.
+FATE: Final = {"vehicle_id", "lost_at", "lost_because", "returned_at", "returned_by"}
+
 
 async def renew_duties(health_officer: Voice, person_ids: Collection[str]) -> None:
     """Let these people's duties that end soon last another week."""
@@ -28,9 +31,7 @@ async def renew_fleet(commander: Voice, plate_prefix: str) -> None:
         if vehicle["plate"].startswith(plate_prefix) and vehicle["lost_at"] is None
     }
     month = timedelta(days=people.FLEET_DAYS)
-    renewed = _prolong(
-        vehicles.values(), "shift_ends_at", month, without={"vehicle_id", "lost_at", "lost_because"}
-    )
+    renewed = _prolong(vehicles.values(), "shift_ends_at", month, without=FATE)
     taken(await commander.import_all("/v1/vehicles", "vehicles", renewed), "vehicle_id")
     passes = [
         {**each, "plate": vehicles[each["vehicle_id"]]["plate"]}
