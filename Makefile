@@ -17,7 +17,7 @@ demo: $(VENV)/run.stamp ## the real cases played through the gateway, ending in 
 	@$(BIN)/baton demo
 
 test: $(VENV)/dev.stamp ## every test, against a real PostgreSQL, a real Kafka and a real Envoy
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 chaos: $(VENV)/dev.stamp ## a town under load, its processes killed, then judged (SEED=, ORDERS=, KILLS=, BUS=)
 	@$(BIN)/python -m tests.chaos
