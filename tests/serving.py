@@ -51,17 +51,20 @@ def headers(*roles: str, key: str | None = None, subject: Any = None, **claims: 
 
 
 def make_settings(kind: type[Settings], folder: Path, database_url: str, **given: Any) -> Settings:
-    keys = folder / "keys.json"
-    keys.write_text(json.dumps(public_keys()))
-    master = folder / "master.key"
-    master.write_bytes(b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
     wanted = {
         "database_url": database_url,
         "bus_url": "postgresql://nowhere",
-        "token_keys": keys,
-        "master_key": master,
+        "token_keys": _written(folder / "keys.json", json.dumps(public_keys())),
+        "master_key": _written(folder / "master.key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="),
     }
     return kind(**{**wanted, **given})
+
+
+def _written(path: Path, content: str) -> Path:
+    """Write once: services of the same folder may be reading it already."""
+    if not path.exists():
+        path.write_text(content)
+    return path
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,6 +29,9 @@ def serving_api(service: str, url: str, folder: Path) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([place])))
     thread.start()
+    while not server.started:
+        assert thread.is_alive(), f"{service} did not start"
+        time.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{place.getsockname()[1]}"
     finally:
