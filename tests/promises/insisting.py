@@ -1,22 +1,16 @@
 """Residents who insist: what broke is sent again with its key, until there is an answer that decides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from random import Random
-from typing import Any
+from collections.abc import Sequence
 
 import httpx
 
 from services.kit.loops import Pause
 from tests.orders.ground import Ground
-from tests.promises.parts import Part
 
 ENDS_WITHIN = 900.0
 # Of these the sender knows no more than of a broken connection.
 UNDECIDED = {409, 429, 500, 502, 503, 504}
-# The lines of an acceptance at which a death hurts most, in turn.
-POINTS = ("request.committed", "request.committing")
 
 
 async def insist(client: httpx.AsyncClient, ground: Ground, number: int, key: str) -> httpx.Response:
@@ -58,39 +52,3 @@ async def order(  # noqa: PLR0913 - what a trial varies
     ):
         await asyncio.gather(*(work() for _ in range(at_once)))
     return answers
-
-
-async def keep_killing(part: Part, progress: Callable[[], int], *, kills: int, total: int) -> None:
-    """Kill it so often while the progress comes to a total, until cancelled; what is dead is started again.
-
-    Its first life, and each after a kill, ends by itself, at a line.
-    """
-    chance = Random(kills)
-    for number in range(kills):
-        while progress() < (number + 1) * total // (kills + 2):
-            await _revive(part)
-        part.kill()
-        part.start(f"{POINTS[number % len(POINTS)]}=crash@{chance.randint(1, 6)}")
-    while True:
-        await _revive(part)
-
-
-async def _revive(part: Part) -> None:
-    if part.has_died():
-        part.start()
-    await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let work go on beside the context, which fails where it failed."""
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        yield
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

@@ -17,6 +17,7 @@ from services.kit import database
 from tests.orders.ground import open_ground
 from tests.promises import insisting
 from tests.promises.bells import IS_FULL
+from tests.promises.killing import ACCEPTING, killed
 from tests.promises.parts import part_of
 
 WRITES = 20_000 if IS_FULL else 300
@@ -77,11 +78,11 @@ async def test_what_an_api_accepted_outlives_its_kills_and_what_it_left_open_end
     keys = [f"key-{number}" for number in range(ORDERS)]
     told: list[httpx.Response] = []
     with part_of("serve", "orders", tmp_path, url) as api:
-        api.start(f"{insisting.POINTS[0]}=crash@2")
-        await api.until_ready()
-        async with insisting.beside(
-            insisting.keep_killing(api, lambda: len(told), kills=KILLS, total=ORDERS)
-        ):
+
+        def count() -> int:
+            return len(told)
+
+        async with killed(api, points=ACCEPTING, progress=count, kills=KILLS, total=ORDERS):
             await insisting.order(api.address, ground, keys, at_once=AT_ONCE, copies=1, told=told)
     replayed = sum("idempotency-replayed" in answer.headers for answer in told)
     print(f"{len(told)} answers, {replayed} replayed, {len(api.deaths)} deaths")  # noqa: T201 - pytest -rP

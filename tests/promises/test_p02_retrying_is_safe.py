@@ -10,6 +10,7 @@ from services.kit import database
 from tests.orders.ground import open_ground
 from tests.promises import insisting
 from tests.promises.bells import IS_FULL
+from tests.promises.killing import ACCEPTING, killed
 from tests.promises.parts import part_of
 
 KEYS, KILLS, AT_ONCE = (1000, 40, 4) if IS_FULL else (4, 0, 2)
@@ -26,11 +27,11 @@ async def test_each_key_has_one_order_and_one_answer_though_the_api_is_killed(
     keys = [f"key-{number}" for number in range(KEYS)]
     told: list[httpx.Response] = []
     with part_of("serve", "orders", tmp_path, url) as api:
-        api.start(f"{insisting.POINTS[0]}=crash@2")
-        await api.until_ready()
-        async with insisting.beside(
-            insisting.keep_killing(api, lambda: len(told), kills=KILLS, total=KEYS * COPIES)
-        ):
+
+        def count() -> int:
+            return len(told)
+
+        async with killed(api, points=ACCEPTING, progress=count, kills=KILLS, total=KEYS * COPIES):
             answers = await insisting.order(
                 api.address, ground, keys, at_once=AT_ONCE, copies=COPIES, told=told
             )

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy.engine import make_url
 
 from services.kit import consumer_loop, database, outbox, pending, relay_loop, timers, upkeep
 from services.kit.bus.choose import bus_from
-from services.kit.bus.records import Record, make_headers
 from services.kit.consumer_loop import Subscription
 from services.kit.database import Sessions
 from services.kit.ids import new_id
@@ -28,6 +26,7 @@ from tests import databases
 from tests.orders.ground import Ground, open_ground, reserved
 from tests.promises.bell_worker import rung_on
 from tests.promises.bells import IS_FULL
+from tests.promises.buses import record_of
 from tests.promises.stalling import Proxy, proxy_to
 from tests.serving import client_of, make_settings
 
@@ -62,15 +61,6 @@ async def until_value(sessions: Sessions, query: str, value: Any) -> None:
                 if (await session.execute(text(query))).scalar_one() == value:
                     return
             await asyncio.sleep(0.05)
-
-
-def answer_about(order_id: Any) -> Record:
-    """Catalog's yes to an order."""
-    event = reserved(order_id)
-    headers = make_headers(
-        event_id=new_id(), name=event.name, sequence=1, recorded_at=datetime.now(UTC), correlation_id="c"
-    )
-    return Record(event.topic, event.key, event.model_dump_json().encode(), headers)
 
 
 async def place(client: httpx.AsyncClient, ground: Ground, number: int) -> str:
@@ -109,7 +99,7 @@ async def test_while_the_bus_is_away_orders_are_accepted_and_decided_when_it_is_
             first = await place(client, ground, 0)
             await until_value(sessions, "SELECT count(*) FROM outbox_pending", 0)
             async with direct.sending() as sender:
-                await sender.send([answer_about(first)])
+                await sender.send([record_of(reserved(first))])
             await until_value(sessions, "SELECT count(*) FROM orders WHERE status = 'confirmed'", 1)
 
             proxy.stall()
@@ -120,7 +110,7 @@ async def test_while_the_bus_is_away_orders_are_accepted_and_decided_when_it_is_
 
             proxy.mend()
             async with direct.sending() as sender:
-                await sender.send([answer_about(order_id) for order_id in orders[1:]])
+                await sender.send([record_of(reserved(order_id)) for order_id in orders[1:]])
             await until_value(sessions, "SELECT count(*) FROM orders WHERE status = 'confirmed'", 6)
             await until_value(sessions, "SELECT count(*) FROM outbox_pending", 0)
             assert not any(part.done() for part in parts)
