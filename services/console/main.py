@@ -27,17 +27,21 @@ Service = Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")]
 @app.command()
 def serve(service: Service) -> None:
     """Run the API process of a service; its settings are variables with the prefix BATON_."""
+    import uvloop  # noqa: PLC0415 - the other verbs need no service
+
     from services.console import entry  # noqa: PLC0415 - the other verbs need no service
 
-    asyncio.run(entry.serve(_known(service)))
+    uvloop.run(entry.serve(_known(service)))
 
 
 @app.command()
 def work(service: Service) -> None:
     """Run the worker process of a service: what it consumes, what it sends, its timers."""
+    import uvloop  # noqa: PLC0415 - the other verbs need no service
+
     from services.console import entry  # noqa: PLC0415 - the other verbs need no service
 
-    asyncio.run(entry.work(_known(service)))
+    uvloop.run(entry.work(_known(service)))
 
 
 @app.command()
