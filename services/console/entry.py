@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from services.kit import crash_points, logs
-from services.kit.http import serving
 from services.kit.settings import ServiceSettings
 
 
@@ -19,10 +17,12 @@ class SettingsUnusable(SystemExit):
 
 async def serve(service: str) -> None:
     """Answer a service's requests until told to stop."""
+    from services.kit.http import serving  # noqa: PLC0415 - a worker answers no requests
+
     settings = _settings(service)
     logs.configure(service=service, process="api")
     arm_crash_points()
-    create_app: Callable[[ServiceSettings], FastAPI] = import_module(f"services.{service}.main").create_app
+    create_app = import_module(f"services.{service}.main").create_app
     await serving.serve(create_app(settings), settings)
 
 

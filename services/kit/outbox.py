@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from aiokafka.partitioner import murmur2
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit import correlation
 from services.kit.event import Event
 from services.kit.ids import new_id
+from services.kit.murmur import murmur2
 
 PARTITIONS = 12
 
@@ -35,7 +35,7 @@ INSERT = text("""
 
 def partition_of(key: str) -> int:
     """Return the partition Kafka's own client would choose for `key`."""
-    return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
 async def add(session: AsyncSession, event: Event, *, sequence: int) -> None:

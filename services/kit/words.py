@@ -59,7 +59,8 @@ def load(*packages: str) -> Words:
     """Return the sentences of the `words.yaml` of each package, the kit's among them."""
     found: dict[str, Mapping[Language, Sentence]] = {}
     for package in ("services.kit", *packages):
-        listed = yaml.safe_load(files(package).joinpath("words.yaml").read_text(encoding="utf-8"))
+        written = files(package).joinpath("words.yaml").read_text(encoding="utf-8")
+        listed = yaml.load(written, yaml.CSafeLoader)
         for code, said in listed.items():
             found[code] = {each: _read(said, each) for each in Language}
     return found

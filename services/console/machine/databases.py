@@ -6,14 +6,14 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from services.kit import migrations
-
 SERVICES = ("catalog", "orders", "dispatch", "whitelist")
 BUS = "bus"
 
 
 async def prepare(administrator: str, passwords: Path) -> dict[str, str]:
     """Make what is missing, bring every service's tables up to date, and return the addresses."""
+    from services.kit import migrations  # noqa: PLC0415 - who asks for the names alone needs no Alembic
+
     connection = await asyncpg.connect(administrator)
     try:
         urls = {name: await _make(connection, administrator, name, passwords) for name in (*SERVICES, BUS)}

@@ -7,7 +7,6 @@ import asyncio
 import pickle
 import sys
 
-from services.dispatch.plans import model
 from services.dispatch.plans.domain import Solution, Violation, Wave, find_violations
 
 STARTS_WITHIN = 20.0
@@ -43,6 +42,8 @@ async def solve(wave: Wave, *, seconds: float, seed: int) -> tuple[Solution, lis
 
 def main() -> None:
     """Solve the one wave of the input."""
+    from services.dispatch.plans import model  # noqa: PLC0415 - whoever waits for it needs no solver
+
     wave, seconds, seed = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from the process that started this
     solution = model.plan_wave(wave, seconds=seconds, seed=seed)
     sys.stdout.buffer.write(pickle.dumps((solution, find_violations(wave, solution))))
