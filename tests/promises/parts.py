@@ -1,6 +1,7 @@
 """The API or the worker of a service in a process of its own, to be killed, crashed and frozen."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -94,6 +95,8 @@ def part_of(
 
 def _live(verb: str, service: str, environment: dict[str, str], log: Path) -> None:
     os.environ.update(environment)
+    # What the tests have left behind is not looked through at the start of each life.
+    gc.freeze()
     with log.open("a") as words:
         os.dup2(words.fileno(), 1)
         os.dup2(words.fileno(), 2)
