@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import intake, report, stage
+from tests.bench import consuming, intake, relaying, report, stage, stock
 from tests.bench.rows import Incorrect, Row
 from tests.bench.stage import Stage
 
 Measure = Callable[[Stage], Sequence[Row]]
 ROWS: Mapping[str, Measure] = {
     "B1": intake.measure,
+    "B3": stock.measure,
+    "B5": relaying.measure,
+    "B6": consuming.measure,
 }
 console = Console(width=170)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -124,6 +125,17 @@ def running(*, rounds: int, seconds: float) -> Iterator[Stage]:
         Path(folder).chmod(0o755)
         with ExitStack() as stack:
             yield Stage(Path(folder), stack, rounds, seconds)
+
+
+@contextmanager
+def standing_still(child: Child) -> Iterator[None]:
+    """Freeze a process for a moment, much shorter than its sessions, and let it go on."""
+    assert child.process
+    child.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        child.process.send_signal(signal.SIGCONT)
 
 
 def call(module: str, plan: dict[str, Any], folder: Path) -> dict[str, Any]:
