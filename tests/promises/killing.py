@@ -34,15 +34,11 @@ async def killed(
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let endless work go on for as long as the context lasts, which fails where the work did."""
-    task = asyncio.create_task(work)
-    try:
+    """Let endless work go on for as long as the context lasts, which ends at once where the work fails."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
         yield
-        if task.done():
-            task.result()
-    finally:
         task.cancel()
-        await asyncio.wait([task])
 
 
 async def _keep_killing(

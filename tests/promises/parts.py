@@ -97,7 +97,7 @@ def _live(verb: str, service: str, environment: dict[str, str], log: Path) -> No
     os.environ.update(environment)
     # What the tests have left behind is not looked through at the start of each life.
     gc.freeze()
-    with log.open("a") as words:
+    with log.open("a", buffering=1) as words:
         os.dup2(words.fileno(), 1)
         os.dup2(words.fileno(), 2)
         sys.stdout = sys.stderr = words
