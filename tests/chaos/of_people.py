@@ -15,7 +15,7 @@ UNCLEARED = "(clearance.until IS NULL OR clearance.until < {moment} OR clearance
 # A suspension reaches dispatch in 5 s (P11), in a trial where dispatch may be dead for a while, in a minute.
 SEATED = f"""
     SELECT trip_id, trip_seats.driver_id, seated_at FROM trip_seats JOIN trips USING (trip_id)
-    JOIN zones ON zones.zone_id = trips.zone_ids[1]
+    JOIN zones ON zones.zone_id = ANY(trips.zone_ids)
     {SAID.format(person="trip_seats.driver_id", moment="seated_at - interval '60 seconds'")}
     WHERE NOT trips.is_degraded
       AND EXISTS (SELECT FROM crew_history WHERE person_id = trip_seats.driver_id

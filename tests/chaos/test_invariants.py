@@ -1,10 +1,11 @@
 """An invariant that cannot fail proves nothing: each is shown a town in which it does not hold."""
 
 import ast
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from services.kit.bus.records import Received
 from tests import databases
 from tests.chaos import books as ledgers
-from tests.chaos import invariants, of_events
+from tests.chaos import invariants, of_events, of_people, of_stock
 from tests.chaos.books import Books
 from tests.chaos.invariants import Evidence
 from tests.chaos.journal import Ask, Journal, Outcome, Told
@@ -155,6 +156,40 @@ async def test_i1_finds_a_cancellation_without_effect_and_a_delivery_booked_twic
     ]  # fmt: skip
 
 
+async def test_i1_finds_an_order_nobody_asked_for_and_one_that_is_another_than_was_accepted(
+    books: Books, journal: Journal
+) -> None:
+    await keep(books, ask_for(journal, "order", "mine", accepted(told := uuid4())))
+    await write_order(books, uuid4(), "mine")
+    await write_order(books, stray := uuid4(), "never asked")
+    assert await judge(books, journal) == {
+        "I1": [f"accepted and not written: mine {told}", f"written and never asked: {stray}"]
+    }
+
+
+async def test_i1_finds_a_cancellation_that_was_refused_and_deliveries_that_are_booked_otherwise_than_told(
+    books: Books, journal: Journal
+) -> None:
+    ask_for(journal, "cancel", str(order_id := uuid4()), refused(), path=f"/v1/{order_id}")
+    await write_order(books, order_id, "taken back", "cancelled")
+    await keep(
+        books, ask_for(journal, "delivery", "lost", Told(200, b"{}"), path="/v1/stock"), None, "catalog"
+    )
+    ask_for(journal, "delivery", "refused", refused(), path="/v1/stock")
+    await plant(books.connections["catalog"], "stock_ledger", offer_id=uuid4(), reference="refused", delta=0)
+    assert (await judge(books, journal))["I1"] == [
+        f"cancelled though nobody was told so: {order_id}",
+        "a delivery that was ok is booked 0 times: lost",
+        "a delivery that was refused is booked 1 times: refused",
+    ]
+
+
+async def test_i2_finds_an_order_that_was_given_what_nobody_holds(books: Books, journal: Journal) -> None:
+    await write_order(books, order_id := uuid4(), "bare", "confirmed", given=given(offer_id := uuid4()))
+    await write_hold(books, order_id, "committed")
+    assert await judge(books, journal) == {"I2": [f"given and not held so: {order_id} {offer_id} 2"]}
+
+
 async def test_i2_finds_two_orders_of_one_key(books: Books, journal: Journal) -> None:
     first, second = sorted([uuid4(), uuid4()], key=str)
     ask = ask_for(journal, "order", "twice", accepted(first), accepted(second))
@@ -272,6 +307,83 @@ async def test_i7_finds_what_is_past_its_deadline_what_stays_open_and_what_ended
     assert str(held) in found[2]
 
 
+TABLES = {"group": "group_orders", "slot": "slots", "reservation": "reservations", "plan": "plans"}
+
+
+@pytest.mark.parametrize(
+    ("service", "what", "status", "deadline"),
+    [
+        ("orders", "group", "locked", "decide_by"),
+        ("orders", "group", "open", "cut_off_at"),
+        ("orders", "slot", "open", "cut_off_at"),
+        ("catalog", "reservation", "waiting", "deadline_at"),
+        ("catalog", "reservation", "held", "limit_at"),
+        ("dispatch", "plan", "requested", "requested_at"),
+    ],
+)
+async def test_i7_finds_each_kind_of_work_that_is_late_by_more_than_a_minute(
+    books: Books, service: str, what: str, status: str, deadline: str
+) -> None:
+    await plant(books.connections["orders"], "zones", zone_id=(zone_id := uuid4()), status="open", path=[])
+    more = {"slot": {"zone_id": zone_id}, "reservation": {"is_group": True}}.get(what, {})
+    # A plan has a minute of its own until its solver takes it.
+    allowed = 120 if what == "plan" else 60
+    late = uuid4()
+    for id_, seconds in ((late, allowed + 5), (uuid4(), allowed - 5)):
+        at = datetime.now(UTC) - timedelta(seconds=seconds)
+        row = {f"{what}_id": id_, "status": status, deadline: at}
+        await plant(books.connections[service], TABLES[what], **row, **more)
+    assert await of_stock.find_late(books) == [f"past its deadline: {what} {late}"]
+
+
+@pytest.mark.parametrize(
+    ("order", "goods"),
+    [("confirmed", "released"), ("confirmed", None), ("fulfilled", "refused"), ("refused", "committed")],
+)
+async def test_i7_finds_goods_that_ended_otherwise_than_their_order(
+    books: Books, order: str, goods: str | None
+) -> None:
+    await write_order(books, order_id := uuid4(), "one", order)
+    if goods:
+        await write_hold(books, order_id, goods)
+    assert await of_stock.find_endless(books) == [f"order {order_id} is {order}, its goods are {goods}"]
+
+
+@pytest.mark.parametrize(
+    ("zones", "said", "is_found"),
+    [
+        (["sealed"], {"sealed_until": NOW + timedelta(hours=1)}, False),
+        (["sealed"], {"sealed_until": NOW - timedelta(seconds=1)}, True),
+        (["sealed"], {"controlled_until": NOW + timedelta(hours=1)}, True),
+        (["controlled", "sealed"], {"controlled_until": NOW + timedelta(hours=1)}, True),
+        (["precaution"], {"precaution_until": NOW + timedelta(hours=1), "is_suspended": True}, True),
+    ],
+)
+async def test_i8_looks_at_each_class_of_zone_and_until_when(
+    books: Books, zones: list[str], said: dict[str, object], *, is_found: bool
+) -> None:
+    dispatch, person, zone_ids = books.connections["dispatch"], uuid4(), [uuid4() for _ in zones]
+    for zone_id, zone_class in zip(zone_ids, zones, strict=True):
+        await plant(dispatch, "zones", zone_id=zone_id, zone_class=zone_class)
+    said_from = NOW - timedelta(hours=1)
+    await plant(dispatch, "crew_history", person_id=person, sequence=1, said_from=said_from, **said)
+    for is_degraded in (False, True):
+        trip = uuid4()
+        await plant(
+            dispatch, "trips", trip_id=trip, zone_ids=zone_ids, status="planned", is_degraded=is_degraded
+        )
+        await plant(dispatch, "trip_seats", trip_id=trip, driver_id=person, seated_at=NOW)
+    assert len(await of_people.find_uncleared(books)) == is_found
+
+
+async def test_i8_finds_a_record_of_a_breach_whose_hand_over_is_not_flagged(books: Books) -> None:
+    dispatch = books.connections["dispatch"]
+    await plant(dispatch, "hand_overs", hand_over_id=(id_ := uuid4()), leg=3, is_breach=False)
+    await plant(dispatch, "breaches", hand_over_id=id_)
+    (found,) = await of_people.find_uncleared(books)
+    assert found.startswith("a flag without its record, or a record without its flag")
+
+
 async def test_i8_finds_who_was_seated_or_took_over_without_being_cleared(
     books: Books, journal: Journal
 ) -> None:
@@ -327,6 +439,38 @@ async def test_i10_finds_a_person_in_an_event_and_in_a_log(
     )  # fmt: skip
     assert found["I10"] == [
         f"{PHONE} in event orders.order_placed.v1 of k", f"{PHONE} in log orders-work.log",
+    ]  # fmt: skip
+
+
+async def test_a_look_in_mid_run_counts_what_it_finds_and_one_that_meets_no_database_is_missed(
+    kept: Books, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = books.connections["catalog"]
+    await plant(catalog, "stock", offer_id=uuid4(), on_hand=1, reserved=2)
+    await plant(catalog, "offers", is_blocked=False, price_fen=101, cap_fen=100)
+    await write_order(books, uuid4(), "late", "placed", decide_by=NOW - timedelta(seconds=90))
+    answers: list[bool] = [False, True]
+
+    @asynccontextmanager
+    async def opened(_urls: Mapping[str, str], *, within: float) -> AsyncIterator[Books]:
+        if not answers:
+            await asyncio.sleep(within * 60)
+        if not answers.pop(0):
+            raise ConnectionRefusedError
+        yield kept
+
+    monkeypatch.setattr(ledgers, "opened", opened)
+    monkeypatch.setattr(invariants, "SAMPLES_EVERY", 0.0)
+    sampler = invariants.Sampler({})
+    looking = asyncio.create_task(sampler.keep_looking())
+    async with asyncio.timeout(10):
+        while not sampler.looked:  # noqa: ASYNC110 - it tells nobody when it has looked
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert (sampler.looked, sampler.missed) == (1, 1)
+    assert sorted(name.partition(":")[0] for name in sampler.violations) == [
+        "I3* below zero or oversold", "I3* the holds say otherwise", "I3* the ledger says otherwise",
+        "I4* on sale above its cap", "I7* past its deadline",
     ]  # fmt: skip
 
 
