@@ -6,9 +6,9 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import failures
 from services.kit.database import Sessions
 
 log = structlog.get_logger()
@@ -38,6 +38,6 @@ async def keep_measuring(sessions: Sessions) -> None:
         try:
             async with sessions() as session:
                 AGE.set(await oldest_age(session))
-        except (SQLAlchemyError, OSError) as error:
+        except failures.UNANSWERED as error:
             log.warning("pending.unmeasured", error=type(error).__name__)
         await asyncio.sleep(MEASURES_EVERY)

@@ -6,10 +6,9 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.kit import tables
+from services.kit import failures, tables
 from services.kit.loops import Pause, to_its_end
 
 log = structlog.get_logger()
@@ -37,7 +36,7 @@ async def keep_looking_after(engine: AsyncEngine) -> None:
     while True:
         try:
             dropped = await to_its_end(look_after(engine))
-        except (SQLAlchemyError, OSError) as error:
+        except failures.UNANSWERED as error:
             FAILURES.inc()
             log.warning("upkeep.failed", error=type(error).__name__)
             await asyncio.sleep(pause.next())

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.kit import (
     consumer_loop,
     crash_points,
     database,
+    failures,
     pending,
     probes,
     relay_loop,
@@ -123,6 +123,6 @@ async def _answers(sessions: Sessions) -> bool:
     try:
         async with asyncio.timeout(READY_WITHIN), sessions() as session:
             await session.execute(text("SELECT 1"))
-    except (SQLAlchemyError, OSError):
+    except failures.UNANSWERED:
         return False
     return True

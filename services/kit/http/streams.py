@@ -15,11 +15,11 @@ from fastapi.security.utils import get_authorization_scheme_param
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from prometheus_client import Gauge
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from services.kit import failures
 from services.kit.database import Sessions
 from services.kit.errors import Problem, Unavailable
 from services.kit.http.tokens import TokenReader, TokenRefused
@@ -182,7 +182,7 @@ class Streams(Generic[T]):
                 await visit.admit(session)
         except Problem:
             return False
-        except (SQLAlchemyError, OSError) as error:
+        except failures.UNANSWERED as error:
             # Who cannot be asked about is not told more; whoever may, comes again.
             log.warning("stream.unanswered", error=type(error).__name__)
             return False

@@ -8,9 +8,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import failures
 from services.kit.database import Sessions
 from services.kit.loops import Pause
 
@@ -117,7 +117,7 @@ class Watch(Generic[S]):
         try:
             async with self._sessions() as session:
                 found = await self._look(session, {each: _known_of(sights) for each, sights in here.items()})
-        except (SQLAlchemyError, OSError) as error:
+        except failures.UNANSWERED as error:
             # Whoever watches sees it later; whoever waits has an answer at the end of the time asked for.
             log.warning("watch.unanswered", error=type(error).__name__)
             return 0
