@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import jwt
 import psutil
 import pytest
 
-from services.console.machine import databases, folder, keys, processes
+from services.console.machine import databases, folder, keys, nursery, processes
 from services.console.machine.folder import Folder, FolderUnusable
 from services.console.machine.processes import Child, ProcessFailed
 from services.console.parts import postgres
+from services.console.parts.ports import free_port
 from services.console.scenarios import village
 from services.console.scenarios.voices import Voices
 from services.contracts.access import Role
@@ -160,3 +162,33 @@ def test_a_half_written_cluster_is_told_and_left_as_it_is(tmp_path: Path) -> Non
     with pytest.raises(postgres.PostgresFailed, match="only half written: delete the folder"):
         postgres.running(tmp_path).__enter__()
     assert (tmp_path / "data/base").exists()
+
+
+def test_a_nursery_starts_the_verbs_and_tells_how_each_has_ended(tmp_path: Path) -> None:
+    with nursery.opened(tmp_path / "nursery.log") as source:
+        # Where it was killed, the next birth opens another.
+        assert source.process is not None
+        source.process.kill()
+        source.process.wait()
+        wrong, killed = (
+            Child(name=verb, command=[verb, "lamp"], log=tmp_path / verb, ready_url=None, nursery=source)
+            for verb in ("serve", "work")
+        )
+        wrong.start()
+        assert wrong.process is not None
+        assert wrong.process.wait(timeout=60) == 2
+        assert "there is no service lamp" in (tmp_path / "serve").read_text()
+
+        killed.start()
+        assert killed.process is not None
+        os.kill(killed.process.pid, signal.SIGSTOP)
+        source.process.kill()
+        assert not killed.has_died
+        killed.process.kill()
+        assert killed.process.wait(timeout=60) == -signal.SIGKILL
+
+
+def test_a_port_is_given_once() -> None:
+    given = [free_port() for _ in range(100)]
+    assert len(set(given)) == 100
+    assert max(given) < 32_768

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from services.console.machine.nursery import Born, Nursery
+
 READY_WITHIN = 30.0
 ENDS_WITHIN = 25.0
 # A process that dies more often than this within a minute is broken, and starting it again hides that.
@@ -34,16 +36,25 @@ class Child:
     # None: whoever needs it asks for itself.
     ready_url: str | None
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    # Where there is one, `command` is the words of `baton`.
+    nursery: Nursery | None = None
+    process: subprocess.Popen[bytes] | Born | None = None
     started_at: list[float] = field(default_factory=list)
 
     def start(self) -> None:
         """Start it in its own group, so that a Ctrl-C at the terminal reaches the runner alone."""
         self.started_at.append(time.monotonic())
+        environment = {**os.environ, **self.environment}
+        if self.nursery:
+            try:
+                self.process = self.nursery.bear(self.command, environment, self.log)
+            except ChildProcessError as error:
+                raise ProcessFailed(str(error)) from error
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                env={**os.environ, **self.environment},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.console.gateway import config, table
-from services.console.machine import databases, folder, keys, processes
+from services.console.machine import databases, folder, keys, nursery, processes
 from services.console.machine.folder import Folder
 from services.console.machine.processes import Child
 from services.console.parts import envoy, kafka, postgres
@@ -68,6 +67,8 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
         # Asked first: nobody wants to learn after fifteen seconds that a port is taken.
         envoy.require_free(LOOPBACK, plan.port)
         processes.mark(home.path)
+        # The slowest step, so it goes on beside the others.
+        source = stack.enter_context(nursery.opened(home.logs / "nursery.log"))
         keys.make(home.keys)
 
         started = time.monotonic()
@@ -81,6 +82,8 @@ def running(plan: Plan, tell: Tell) -> Iterator[Running]:
 
         ports = {service: free_port() for service in databases.SERVICES}
         services = _services(home, urls, bus_url, ports, plan)
+        for child in services:
+            child.nursery = source
         gateway = _gateway(plan, home, ports)
         edge = Child(
             name="Envoy",
@@ -155,7 +158,7 @@ def _service(
     port = ready_at or free_port()
     return Child(
         name=f"{service} ({'API' if verb == 'serve' else 'worker'})",
-        command=[sys.executable, "-m", "services.console", verb, service],
+        command=[verb, service],
         environment={"BATON_METRICS_PORT": str(port), **environment},
         log=home.logs / f"{service}-{verb}.log",
         ready_url=f"http://{LOOPBACK}:{port}/readyz",
