@@ -21,7 +21,7 @@ from tests.promises.killing import ACCEPTING, killed
 from tests.promises.parts import part_of
 
 WRITES = 20_000 if IS_FULL else 300
-ORDERS, KILLS, AT_ONCE = 5000, 40, 32
+ORDERS, KILLS, AT_ONCE = 5000, 20, 32
 
 
 def kill_all(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ from tests.promises.bells import IS_FULL
 from tests.promises.killing import ACCEPTING, killed
 from tests.promises.parts import part_of
 
-KEYS, KILLS, AT_ONCE = (1000, 25, 4) if IS_FULL else (4, 0, 2)
+KEYS, KILLS, AT_ONCE = (1000, 20, 4) if IS_FULL else (4, 0, 2)
 COPIES = 20
 
 
