@@ -57,9 +57,7 @@ async def _relay(connection: asyncpg.Connection, sender: Sender, interrupted: Pa
             await to_its_end(shares.settle())
             SHARDS.set(len(shares.owned))
             settles_at = loop.time() + SETTLES_EVERY
-        sent = 0
-        for shard in await relay.find_busy(connection, shares.owned):
-            sent += await to_its_end(relay.send_pending(connection, shard, sender.send))
+        sent = await to_its_end(relay.send_pending(connection, shares.owned, sender.send))
         SENT.inc(sent)
         interrupted.reset()
         if sent:
@@ -75,7 +73,11 @@ async def _connected(database_url: str, frozen_after: float) -> AsyncIterator[as
         address,
         timeout=CONNECTS_WITHIN,
         command_timeout=ANSWERS_WITHIN,
-        server_settings=database.LIMITS | {"idle_session_timeout": str(int(frozen_after * 1000))},
+        server_settings={
+            **database.LIMITS,
+            **relay.PLANS,
+            "idle_session_timeout": str(int(frozen_after * 1000)),
+        },
     )
     try:
         yield connection

@@ -240,7 +240,7 @@ async def relay_everything(sessions: Sessions, send: relay.Send) -> int:
     url = sessions.kw["bind"].url.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(url)
     try:
-        return sum([await relay.send_pending(connection, shard, send) for shard in range(outbox.PARTITIONS)])
+        return await relay.send_pending(connection, range(outbox.PARTITIONS), send)
     finally:
         await connection.close()
 

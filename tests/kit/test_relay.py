@@ -48,8 +48,8 @@ async def test_what_was_acknowledged_is_pending_no_more(sessions, connect) -> No
     await write(sessions, [(lamp, 1)])
     wire, connection, shard = Wire(), await connect(), outbox.partition_of(lamp.key)
 
-    assert await relay.send_pending(connection, shard, wire.send) == 1
-    assert await relay.send_pending(connection, shard, wire.send) == 0
+    assert await relay.send_pending(connection, [shard], wire.send) == 1
+    assert await relay.send_pending(connection, [shard], wire.send) == 0
 
     received = read_record(wire.records[0])
     assert received.as_arrived(LampLit).event == lamp
@@ -64,11 +64,11 @@ async def test_a_batch_that_was_half_sent_is_sent_again_whole(sessions, connect)
 
     wire.fails_after = 4
     with pytest.raises(ConnectionError):
-        await relay.send_pending(connection, shard, wire.send)
+        await relay.send_pending(connection, [shard], wire.send)
     assert await connection.fetchval("SELECT count(*) FROM outbox_pending") == 10
 
     wire.fails_after = None
-    assert await relay.send_pending(connection, shard, wire.send) == 10
+    assert await relay.send_pending(connection, [shard], wire.send) == 10
     sequences = [read_record(record).sequence for record in wire.records]
     assert sequences == [1, 2, 3, 4, *range(1, 11)]
 
@@ -88,7 +88,7 @@ async def test_a_shard_is_sent_in_order_in_bounded_batches(sessions, connect) ->
     await write(sessions, [(make_lamp_lit(lamp_id=lamp_id), sequence) for sequence in range(1, 26)])
     wire, connection, shard = Wire(), await connect(), outbox.partition_of(str(lamp_id))
 
-    sent = [await relay.send_pending(connection, shard, wire.send, limit=10) for _ in range(4)]
+    sent = [await relay.send_pending(connection, [shard], wire.send, limit=10) for _ in range(4)]
 
     assert sent == [10, 10, 5, 0]
     assert [read_record(record).sequence for record in wire.records] == list(range(1, 26))

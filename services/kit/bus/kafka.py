@@ -1,7 +1,8 @@
 """The bus on Apache Kafka, through aiokafka: defaults that could lose a message are set here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,11 +17,12 @@ from aiokafka import (
 )
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.kit import crash_points
 from services.kit.bus.records import Received, Record, read_or_skip
 from services.kit.bus.transport import KEEPS_DAYS, BusUnavailable
-from services.kit.outbox import PARTITIONS
+from services.kit.outbox import PARTITIONS, partition_of
 
 log = structlog.get_logger()
 
@@ -31,6 +33,8 @@ REBALANCES_WITHIN: Final = 30.0
 COMMITS_WITHIN: Final = 5.0
 STOPS_WITHIN: Final = 5.0
 FETCH: Final = 500
+# Several of the largest events there can be, and well below what a broker takes at once (1 MiB).
+BATCH_BYTES: Final = 256 * 1024
 # After so long without a record it is asked whether there truly is none: a consumer can be stuck (#1037).
 DOUBTS_AFTER: Final = 30.0
 # Whatever the broker's own default: what it kept longer than the inbox keeps its marks would come as new.
@@ -45,19 +49,38 @@ class KafkaSender:
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send in order and return when every record is acknowledged by all replicas in sync."""
+        places: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
+        for record in records:
+            partition = partition_of(record.key) if record.partition is None else record.partition
+            places[TopicPartition(record.topic, partition)].append(record)
         with _telling():
             async with asyncio.timeout(SENDS_WITHIN):
                 acknowledgements = [
-                    await self._producer.send(
-                        record.topic,
-                        key=record.key.encode(),
-                        value=record.value,
-                        headers=list(record.headers),
-                    )
-                    for record in records
+                    await self._producer.send_batch(batch, place.topic, partition=place.partition)
+                    for place, batch in self._batches(places)
                 ]
                 await crash_points.reach("relay.sent")
                 await asyncio.gather(*acknowledgements)
+
+    def _batches(
+        self, places: Mapping[TopicPartition, Sequence[Record]]
+    ) -> Iterator[tuple[TopicPartition, BatchBuilder]]:
+        # The client's own `send` makes a future and asks for a partition for each record alone.
+        for place, records in places.items():
+            batch = self._producer.create_batch()
+            for record in records:
+                if not _append(batch, record):
+                    yield place, batch
+                    batch = self._producer.create_batch()
+                    _append(batch, record)
+            yield place, batch
+
+
+def _append(batch: BatchBuilder, record: Record) -> bool:
+    added = batch.append(
+        timestamp=None, key=record.key.encode(), value=record.value, headers=list(record.headers)
+    )
+    return added is not None
 
 
 class _Generation(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carries no types
@@ -157,7 +180,11 @@ class KafkaBus:
     async def sending(self) -> AsyncIterator[KafkaSender]:
         """Open a producer for as long as nothing fails; on any error leave, and open a fresh one."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap, enable_idempotence=True, acks="all", linger_ms=0
+            bootstrap_servers=self.bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
         )
         try:
             with _telling():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from uuid import UUID
 
 import structlog
@@ -17,12 +18,16 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is sent: attributes in the headers, the event's JSON as the value."""
+    """What is sent: attributes in the headers, the event's JSON as the value.
+
+    The partition is that of the key, where it was reckoned already.
+    """
 
     topic: str
     key: str
     value: bytes
     headers: Headers
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +63,28 @@ def make_headers(
     *, event_id: UUID, name: str, sequence: int, recorded_at: datetime, correlation_id: str
 ) -> Headers:
     """Write the CloudEvents attributes; `sequence` is the specification's own extension."""
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": str(event_id),
-        "ce_type": name,
-        "ce_source": f"/baton/{name.partition('.')[0]}",
-        "ce_time": recorded_at.isoformat(),
-        "ce_sequence": str(sequence),
-        "ce_correlationid": correlation_id,
-        "content-type": "application/json",
-    }
-    return tuple((attribute, value.encode()) for attribute, value in attributes.items())
+    version, kind, source, form = _headers_of(name)
+    return (
+        version,
+        ("ce_id", str(event_id).encode()),
+        kind,
+        source,
+        ("ce_time", recorded_at.isoformat().encode()),
+        ("ce_sequence", str(sequence).encode()),
+        ("ce_correlationid", correlation_id.encode()),
+        form,
+    )
+
+
+@cache
+def _headers_of(name: str) -> Headers:
+    # There are as many names as there are kinds of events: a few dozen.
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", name.encode()),
+        ("ce_source", f"/baton/{name.partition('.')[0]}".encode()),
+        ("content-type", b"application/json"),
+    )
 
 
 def read_record(record: Record) -> Received:
