@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -23,6 +23,8 @@ REJOINS = Counter("consumer_rejoins_total", "Times the bus was lost and joined a
 
 WAITS: Final = 0.5
 STUCK_AFTER: Final = 120.0
+# Silence is counted in looks: of a process that was frozen the clock has gone on, and nobody was looking.
+LOOKS: Final = 4
 
 
 class ConsumerStuck(Exception):
@@ -31,13 +33,13 @@ class ConsumerStuck(Exception):
 
 @dataclass(slots=True)
 class Progress:
-    """When the consumer last came back from anything it asked for, successful or not."""
+    """How often the consumer has come back from anything it asked for, successful or not."""
 
-    at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    times: int = 0
 
     def note(self) -> None:
         """Say that something came back."""
-        self.at = asyncio.get_running_loop().time()
+        self.times += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +67,13 @@ async def keep_consuming(
 
 
 async def _watch(progress: Progress, consumer: str, stuck_after: float) -> None:
-    while True:
-        await asyncio.sleep(stuck_after / 4)
-        if asyncio.get_running_loop().time() - progress.at > stuck_after:
-            log.error("consumer.stuck", consumer=consumer)
-            raise ConsumerStuck(consumer)
+    seen, silent = progress.times, 0
+    while silent < LOOKS:
+        await asyncio.sleep(stuck_after / LOOKS)
+        silent = silent + 1 if progress.times == seen else 0
+        seen = progress.times
+    log.error("consumer.stuck", consumer=consumer)
+    raise ConsumerStuck(consumer)
 
 
 async def _consume(bus: Bus, sessions: Sessions, subscription: Subscription, progress: Progress) -> None:

@@ -31,6 +31,12 @@ class Pause:
         self._upcoming = self._least
 
 
+def is_told_to_end() -> bool:
+    """Say whether the task itself was cancelled: a `CancelledError` may be of a library's own work alone."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def to_its_end(work: Coroutine[Any, Any, T], *, ends_within: float = ENDS_WITHIN) -> T:
     """Run `work` and let it finish when the caller is cancelled meanwhile; the cancellation comes after it.
 

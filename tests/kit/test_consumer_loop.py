@@ -147,6 +147,27 @@ async def test_a_consumer_from_which_nothing_comes_back_ends_its_process(
     assert [type(error) for error in raised.value.exceptions] == [ConsumerStuck]
 
 
+async def test_who_was_frozen_is_not_stuck(
+    embedded_bus: PostgresBus, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_log(sessions)
+    topic, loop = f"t-{new_id()}", asyncio.get_running_loop()
+    await embedded_bus.make_topics([topic], within=60)
+    subscription = subscribe(topic, {LampLit: on_lamp_lit})
+    consuming_ = asyncio.create_task(keep_consuming(embedded_bus, sessions, subscription))
+    async with embedded_bus.sending() as sender:
+        await sender.send([make_lamp_record(topic, lamp := new_id(), 1)])
+        await until_applied(sessions, 1)
+        # An hour goes by for the clock, and nobody has run meanwhile.
+        clock = loop.time
+        monkeypatch.setattr(loop, "time", lambda: clock() + 3600)
+        await sender.send([make_lamp_record(topic, lamp, 2)])
+        assert await until_applied(sessions, 2) == [(lamp, 1), (lamp, 2)]
+    assert not consuming_.done()
+    consuming_.cancel()
+    await asyncio.wait([consuming_])
+
+
 async def test_a_member_that_lost_its_connection_to_the_bus_joins_again(
     embedded_bus: PostgresBus, sessions: Sessions
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from services.kit import crash_points
 from services.kit.bus.records import Received, Record, read_or_skip
 from services.kit.bus.transport import KEEPS_DAYS, BusUnavailable
+from services.kit.loops import is_told_to_end
 from services.kit.outbox import PARTITIONS, partition_of
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ SENDS_WITHIN: Final = 10.0
 REBALANCES_WITHIN: Final = 30.0
 COMMITS_WITHIN: Final = 5.0
 STOPS_WITHIN: Final = 5.0
-FETCH: Final = 500
+# What a batch costs however small it is, its questions, its commit and its offsets, is shared by so many.
+FETCH: Final = 1000
 # Several of the largest events there can be, and well below what a broker takes at once (1 MiB).
 BATCH_BYTES: Final = 256 * 1024
 # After so long without a record it is asked whether there truly is none: a consumer can be stuck (#1037).
@@ -136,10 +138,11 @@ class KafkaReceiver:
         if not self._done or self._fetched_in != self._generation.number:
             return
         try:
-            async with asyncio.timeout(COMMITS_WITHIN):
-                await self._consumer.commit(self._done)
-        except (KafkaError, OSError) as error:
-            log.info("commit.failed", error=type(error).__name__)
+            with _telling():
+                async with asyncio.timeout(COMMITS_WITHIN):
+                    await self._consumer.commit(self._done)
+        except BusUnavailable as error:
+            log.info("commit.failed", error=str(error))
             return
         self._done.clear()
 
@@ -252,6 +255,11 @@ def _record_of(raw: "ConsumerRecord[Any, Any]") -> Record:
 def _telling() -> Iterator[None]:
     try:
         yield
+    except asyncio.CancelledError as error:
+        # The client has ended a task of its own in which we waited; passed on, it would end ours, in silence.
+        if is_told_to_end():
+            raise
+        raise BusUnavailable("Kafka: CancelledError") from error
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"Kafka: {type(error).__name__}") from error
 
@@ -264,19 +272,23 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     if task:
         task.cancel()
     try:
-        async with asyncio.timeout(STOPS_WITHIN):
-            await producer.client.close()
-            if task:
-                await asyncio.wait([task])
-    except (KafkaError, OSError) as error:
-        log.warning("producer.abandoned", error=type(error).__name__)
+        with _telling():
+            async with asyncio.timeout(STOPS_WITHIN):
+                await producer.client.close()
+                if task:
+                    await asyncio.wait([task])
+    except BusUnavailable as error:
+        log.warning("producer.abandoned", error=str(error))
 
 
 async def _leave(consumer: AIOKafkaConsumer) -> None:
     try:
-        async with asyncio.timeout(STOPS_WITHIN):
-            await consumer.stop()
-    except (KafkaError, OSError) as error:
-        log.warning("consumer.abandoned", error=type(error).__name__)
+        with _telling():
+            async with asyncio.timeout(STOPS_WITHIN):
+                await consumer.stop()
+    except BusUnavailable as error:
+        log.warning("consumer.abandoned", error=str(error))
         # Without its connections it cannot go on saying that it lives, and its partitions find a new owner.
-        await consumer._client.close()  # noqa: SLF001 - no public way ends them when `stop` hangs
+        with suppress(BusUnavailable), _telling():
+            async with asyncio.timeout(STOPS_WITHIN):
+                await consumer._client.close()  # noqa: SLF001 - no public way ends them when `stop` hangs
