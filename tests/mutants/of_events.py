@@ -39,7 +39,9 @@ MUTANTS = (
         promise="P4",
         file="services/kit/relay.py",
         old='    await crash_points.reach("relay.selected")\n',
-        new='    await connection.execute(DELETE, shard, [row["id"] for row in rows])\n',
+        new="""
+    await connection.execute(DELETE, [row["shard"] for row in rows], [row["id"] for row in rows])
+""",
         tests=("tests/kit/test_relay.py::test_a_batch_that_was_half_sent_is_sent_again_whole",),
     ),
     Mutant(
@@ -73,7 +75,7 @@ MUTANTS = (
         name="relay-reads-in-no-order",
         promise="P4",
         file="services/kit/relay.py",
-        old="    ORDER BY p.id\n",
+        old="    ORDER BY mine.shard, p.id\n",
         new="    ORDER BY e.event_id DESC\n",
         tests=("tests/kit/test_relay.py::test_a_shard_is_sent_in_order_in_bounded_batches",),
     ),

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -47,12 +46,14 @@ Supplies = Mapping[UUID, tuple[SupplyingOutlet, ...]]
 
 async def reserve(session: AsyncSession, orders: Sequence[OrderPlaced], now: datetime) -> None:
     """Hold every line of an order, or none of it; orders are decided in the order they came."""
+    days = await zones.find_days(session, {order.slot_id for order in orders})
     requests = [
         OrderRequest(
             reservation_id=order.order_id,
             zone_id=order.zone_id,
             slot_id=order.slot_id,
             asked_by=order.household_id,
+            day=days.get(order.slot_id),
             lines=order.lines,
         )
         for order in orders
@@ -63,12 +64,14 @@ async def reserve(session: AsyncSession, orders: Sequence[OrderPlaced], now: dat
 
 async def grant(session: AsyncSession, groups: Sequence[GroupLocked], now: datetime) -> None:
     """Hold what there is of each product that a group wants, as one reservation."""
+    days = await zones.find_days(session, {group.slot_id for group in groups})
     requests = [
         GroupRequest(
             reservation_id=group.group_id,
             zone_id=group.zone_id,
             slot_id=group.slot_id,
             asked_by=group.group_id,
+            day=days.get(group.slot_id),
             households=group.households,
             tally=group.tally,
         )
@@ -81,7 +84,8 @@ async def grant(session: AsyncSession, groups: Sequence[GroupLocked], now: datet
 async def decide_waiting(session: AsyncSession, now: datetime) -> int:
     """Decide what waited for its zone's supply or slot, or refuse it past its deadline; return how many."""
     rows = await queries.claim_waiting(session, now=now, limit=AT_ONCE)
-    requests = await _with_days(session, [_read_waiting(row) for row in rows])
+    days = await zones.find_days(session, {row["slot_id"] for row in rows})
+    requests = [_read_waiting(row, days.get(row["slot_id"])) for row in rows]
     supplies = await supply.outlets_of_zone(session, {request.zone_id for request in requests})
     await _decide(session, requests, supplies, now=now)
     return len(rows)
@@ -98,10 +102,9 @@ async def ask_about_overdue(session: AsyncSession, now: datetime) -> int:
 
 
 async def _take_in(
-    session: AsyncSession, asked: Sequence[Request], incidents: Mapping[UUID, UUID], now: datetime
+    session: AsyncSession, requests: Sequence[Request], incidents: Mapping[UUID, UUID], now: datetime
 ) -> None:
     policy = await queries.get_policy(session, now)
-    requests = await _with_days(session, asked)
     supplies = await supply.outlets_of_zone(session, {request.zone_id for request in requests})
     fresh = await queries.insert(
         session,
@@ -122,11 +125,6 @@ async def _take_in(
     )
     ready = [one for one in requests if one.reservation_id in fresh and _is_ready(one, supplies)]
     await _decide(session, ready, supplies, now=now)
-
-
-async def _with_days(session: AsyncSession, requests: Sequence[Request]) -> list[Request]:
-    days = await zones.find_days(session, {request.slot_id for request in requests})
-    return [replace(request, day=days.get(request.slot_id)) for request in requests]
 
 
 def _is_ready(request: Request, supplies: Supplies) -> bool:
@@ -267,13 +265,14 @@ def _write_waiting(request: Request) -> str:
     return orjson.dumps([line.model_dump(mode="json") for line in lines]).decode()
 
 
-def _read_waiting(row: RowMapping) -> Request:
+def _read_waiting(row: RowMapping, day: date | None) -> Request:
     if row["is_group"]:
         return GroupRequest(
             reservation_id=row["reservation_id"],
             zone_id=row["zone_id"],
             slot_id=row["slot_id"],
             asked_by=row["asked_by"],
+            day=day,
             households=row["households"],
             tally=tuple(TallyLine.model_validate(line) for line in row["wanted"]),
         )
@@ -282,5 +281,6 @@ def _read_waiting(row: RowMapping) -> Request:
         zone_id=row["zone_id"],
         slot_id=row["slot_id"],
         asked_by=row["asked_by"],
+        day=day,
         lines=tuple(WantedLine.model_validate(line) for line in row["wanted"]),
     )
