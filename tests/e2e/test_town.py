@@ -52,14 +52,14 @@ def small_market() -> cases.Case:
     assumed = case.assumed.model_copy(
         update={
             "households_a_building": 5, "group_minimum": 2, "cut_off_seconds": 25, "drivers": 4,
-            "vehicles": 3, "losses": cases.Losses(every_loads=2, spoiled_g=1700),
+            "vehicles": 3, "overpriced": 0, "losses": cases.Losses(every_loads=2, spoiled_g=1700),
         }
     )  # fmt: skip
     return case.model_copy(update={"facts": facts, "assumed": assumed})
 
 
-async def play(up: Running, case: cases.Case, bus: str) -> report.Report:
-    """Play a case; in the middle of a market's splits every worker is killed, and started again."""
+async def play_both(up: Running, bus: str) -> list[report.Report]:
+    """Play the day and the market at once; in the middle of the splits every worker is killed."""
 
     def kill_workers() -> None:
         for child in up.children:
@@ -73,9 +73,14 @@ async def play(up: Running, case: cases.Case, bus: str) -> report.Report:
 
     async with open_client(up.gateway) as client:
         watch = asyncio.create_task(keep_reviving())
+        voices = Voices(client, up.folder.keys)
         try:
-            voices = Voices(client, up.folder.keys)
-            return await plays.play(case, voices, print, bus=bus, in_mid_split=kill_workers)
+            return await asyncio.gather(
+                *(
+                    plays.play(case, voices, print, bus=bus, in_mid_split=kill_workers)
+                    for case in (small_case(), small_market())
+                )
+            )
         finally:
             watch.cancel()
 
@@ -104,8 +109,7 @@ def test_a_sealed_day_and_a_market_run_end_at_every_door(
     plan = Plan(path=folder / "town", port=free_port(), bus=bus, kafka_bootstrap=bootstrap)
     with running.running(plan, print) as up:
         assert asyncio.run(show(up.cluster.url, "fsync")) == "on"
-        day = asyncio.run(play(up, small_case(), bus))
-        market = asyncio.run(play(up, small_market(), bus))
+        day, market = asyncio.run(play_both(up, bus))
 
     assert report.find_failures(day) == []
     assert day["bus"] == bus
