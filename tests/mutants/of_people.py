@@ -40,6 +40,14 @@ MUTANTS = (
         tests=("tests/dispatch/test_crew.py::test_the_copy_is_as_fresh_as_its_oldest_partition",),
     ),
     Mutant(
+        name="assigned-on-old-knowledge-and-not-marked",
+        promise="P11",
+        file="services/dispatch/trips/application.py",
+        old="{trip_id: person_id}, is_degraded=await is_copy_stale(session, now))",
+        new="{trip_id: person_id}, is_degraded=False)",
+        tests=("tests/promises/test_p11_whitelist_not_heard.py",),
+    ),
+    Mutant(
         name="repeated-custody-counts-twice",
         promise="P12",
         file="services/dispatch/relay/application.py",

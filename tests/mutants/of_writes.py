@@ -98,6 +98,14 @@ MUTANTS = (
         tests=(f"{RACES}::test_no_promise_is_written_that_the_shelf_does_not_hold",),
     ),
     Mutant(
+        name="taken-back-and-never-given-back",
+        promise="P3",
+        file="services/catalog/stock/holds/shelves.py",
+        old="        await session.execute(GIVE_BACK, _units(units))\n",
+        new="",
+        tests=("tests/promises/test_p03_killed_in_a_sale.py",),
+    ),
+    Mutant(
         name="unsorted-locks",
         promise="P3",
         file="services/catalog/stock/holds/shelves.py",

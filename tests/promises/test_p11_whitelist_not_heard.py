@@ -137,8 +137,9 @@ async def test_while_no_word_comes_the_last_one_counts_and_is_marked_and_the_nex
                 await until_crew_is(town, gone, cleared_for=[], is_degraded=False)
                 took = time.monotonic() - since
                 assert await refusal(town, trip_id, gone) == ["dispatch.person_suspended"]
-                left = await read_trip(town, trip_id)
-                assert (left["driver_id"], left["is_degraded"]) == (str(first), False)
+                # Taken back by the worker, which may have heard that before the beats of all partitions.
+                assert (await read_trip(town, trip_id))["driver_id"] == str(first)
+                assert not await let_drive(town, trip_id, first)
             assert not worker.has_died()
     print(f"heard {took:.1f} s after it went on")  # noqa: T201 - pytest -rP
     async with books.opened({"dispatch": service_url}) as opened:
