@@ -8,9 +8,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.kit import arrays
+
 MARK = text("""
     INSERT INTO inbox (consumer, event_day, event_id)
-    SELECT :consumer, day, id FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS row (day, id)
+    SELECT :consumer, day, id FROM unnest((:days)::text::date[], (:ids)::text::uuid[]) AS row (day, id)
     ORDER BY day, id
     ON CONFLICT DO NOTHING
     RETURNING event_id
@@ -31,8 +33,8 @@ async def mark_new(session: AsyncSession, *, consumer: str, marks: Sequence[Mark
         MARK,
         {
             "consumer": consumer,
-            "days": [mark.event_day for mark in marks],
-            "ids": [mark.event_id for mark in marks],
+            "days": arrays.literal([mark.event_day for mark in marks]),
+            "ids": arrays.literal([mark.event_id for mark in marks]),
         },
     )
     return set(result.scalars())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit import correlation
+from services.kit import arrays, correlation
 from services.kit.event import Event
 from services.kit.ids import new_id
 from services.kit.murmur import murmur2
@@ -16,8 +16,8 @@ PARTITIONS = 12
 INSERT = text("""
     WITH given AS (
         SELECT * FROM unnest(
-            CAST(:shards AS smallint[]), CAST(:event_ids AS uuid[]), CAST(:topics AS text[]),
-            CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:types AS text[]),
+            (:shards)::text::smallint[], (:event_ids)::text::uuid[], CAST(:topics AS text[]),
+            CAST(:keys AS text[]), (:versions)::text::bigint[], CAST(:types AS text[]),
             CAST(:payloads AS text[]), CAST(:traces AS text[])
         ) WITH ORDINALITY AS row (shard, event_id, topic, key, version, type, payload, trace, place)
         ORDER BY place
@@ -53,11 +53,11 @@ async def add_all(session: AsyncSession, events: Sequence[tuple[Event, int]]) ->
     await session.execute(
         INSERT,
         {
-            "shards": [partition_of(event.key) for event, _ in events],
-            "event_ids": [new_id() for _ in events],
+            "shards": arrays.literal([partition_of(event.key) for event, _ in events]),
+            "event_ids": arrays.literal([new_id() for _ in events]),
             "topics": [event.topic for event, _ in events],
             "keys": [event.key for event, _ in events],
-            "versions": [sequence for _, sequence in events],
+            "versions": arrays.literal([sequence for _, sequence in events]),
             "types": [event.name for event, _ in events],
             "payloads": [event.model_dump_json() for event, _ in events],
             "traces": [correlation.of(event.key) for event, _ in events],

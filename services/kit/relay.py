@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import asyncpg
 
-from services.kit import crash_points, shares
+from services.kit import arrays, crash_points, shares
 from services.kit.bus.records import Record, make_headers
 
 # Sends in order and returns when all are acknowledged, or raises; what then became of each is unknown.
@@ -27,7 +27,7 @@ READ = """
     ORDER BY mine.shard, p.id
 """
 DELETE = """
-    DELETE FROM outbox_pending USING unnest($1::smallint[], $2::bigint[]) AS gone (shard, id)
+    DELETE FROM outbox_pending USING unnest($1::text::smallint[], $2::text::bigint[]) AS gone (shard, id)
     WHERE outbox_pending.shard = gone.shard AND outbox_pending.id = gone.id
 """
 # Both go by the keys' indexes, also while the statistics still know a table as empty.
@@ -59,7 +59,8 @@ async def send_pending(
     async with asyncio.timeout(ACKNOWLEDGED_WITHIN):
         await send([_record_of(row) for row in rows])
     await crash_points.reach("relay.acked")
-    await connection.execute(DELETE, [row["shard"] for row in rows], [row["id"] for row in rows])
+    shards_of, ids = [arrays.literal([row[name] for row in rows]) for name in ("shard", "id")]
+    await connection.execute(DELETE, shards_of, ids)
     await crash_points.reach("relay.deleted")
     return len(rows)
 

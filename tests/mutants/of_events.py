@@ -18,13 +18,13 @@ MUTANTS = (
         promise="P4",
         file="services/kit/inbox.py",
         old="""    INSERT INTO inbox (consumer, event_day, event_id)
-    SELECT :consumer, day, id FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS row (day, id)
+    SELECT :consumer, day, id FROM unnest((:days)::text::date[], (:ids)::text::uuid[]) AS row (day, id)
     ORDER BY day, id
     ON CONFLICT DO NOTHING
     RETURNING event_id
 """,
         new="""    WITH fresh AS (
-        SELECT day, id FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS row (day, id)
+        SELECT day, id FROM unnest((:days)::text::date[], (:ids)::text::uuid[]) AS row (day, id)
         WHERE NOT EXISTS (SELECT FROM inbox WHERE (consumer, event_id) = (:consumer, id))
     ), marked AS (
         INSERT INTO inbox (consumer, event_day, event_id) SELECT :consumer, day, id FROM fresh
@@ -40,7 +40,7 @@ MUTANTS = (
         file="services/kit/relay.py",
         old='    await crash_points.reach("relay.selected")\n',
         new="""
-    await connection.execute(DELETE, [row["shard"] for row in rows], [row["id"] for row in rows])
+    await connection.execute(DELETE, *[arrays.literal([row[one] for row in rows]) for one in ("shard", "id")])
 """,
         tests=("tests/kit/test_relay.py::test_a_batch_that_was_half_sent_is_sent_again_whole",),
     ),

@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.catalog.stock.holds.moves import Hold, Move
+from services.kit import arrays
 
 POLICY = text("""
     SELECT waiting_seconds, hold_seconds FROM hold_policies
@@ -26,8 +27,8 @@ INSERT = text("""
            incident_id, households, slot_id, asked_by, wanted::jsonb,
            CASE WHEN wanted IS NULL THEN 1 ELSE 0 END, :deadline_at
     FROM unnest(
-        CAST(:reservation_id AS uuid[]), CAST(:zone_id AS uuid[]), CAST(:incident_id AS uuid[]),
-        CAST(:households AS integer[]), CAST(:slot_id AS uuid[]), CAST(:asked_by AS uuid[]),
+        (:reservation_id)::text::uuid[], (:zone_id)::text::uuid[], (:incident_id)::text::uuid[],
+        (:households)::text::integer[], (:slot_id)::text::uuid[], (:asked_by)::text::uuid[],
         CAST(:wanted AS text[])
     ) WITH ORDINALITY
       AS row (reservation_id, zone_id, incident_id, households, slot_id, asked_by, wanted, place)
@@ -55,7 +56,7 @@ DECIDE = text("""
 """)
 HOLD = text("""
     UPDATE reservations SET status = 'held', limit_at = :limit_at, day = row.day
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:days AS date[])) AS row (reservation_id, day)
+    FROM unnest((:ids)::text::uuid[], (:days)::text::date[]) AS row (reservation_id, day)
     WHERE reservations.reservation_id = row.reservation_id
 """)
 CHARGE_GROUPS = text("""
@@ -68,8 +69,8 @@ INSERT_HOLDS = text("""
     INSERT INTO holds (reservation_id, offer_id, outlet_id, quantity, held)
     SELECT reservation_id, offer_id, outlet_id, quantity, quantity
     FROM unnest(
-        CAST(:reservation_ids AS uuid[]), CAST(:offer_ids AS uuid[]), CAST(:outlet_ids AS uuid[]),
-        CAST(:quantities AS integer[])
+        (:reservation_ids)::text::uuid[], (:offer_ids)::text::uuid[], (:outlet_ids)::text::uuid[],
+        (:quantities)::text::integer[]
     ) AS row (reservation_id, offer_id, outlet_id, quantity)
 """)
 LOCK = text("""
@@ -162,7 +163,12 @@ async def insert(
     deadline_at: datetime,
 ) -> set[UUID]:
     """Write reservations in the order given; return those that were not known and not taken back before."""
-    columns: dict[str, Any] = {name: [getattr(one, name) for one in new] for name in NewReservation.__slots__}
+    columns: dict[str, Any] = {
+        name: arrays.literal([getattr(one, name) for one in new])
+        for name in NewReservation.__slots__
+        if name != "wanted"
+    }
+    columns["wanted"] = [one.wanted for one in new]
     rows = await session.execute(INSERT, {**columns, "is_group": is_group, "deadline_at": deadline_at})
     return set(rows.scalars())
 
@@ -186,15 +192,19 @@ async def hold(
     if not held:
         return
     rows = [(reservation_id, *one) for reservation_id, given in held.items() for one in given]
-    asked = {"ids": list(held), "days": [days[one] for one in held], "limit_at": limit_at}
+    asked = {
+        "ids": arrays.literal(list(held)),
+        "days": arrays.literal([days[one] for one in held]),
+        "limit_at": limit_at,
+    }
     await session.execute(HOLD, asked)
     await session.execute(
         INSERT_HOLDS,
         {
-            "reservation_ids": [row[0] for row in rows],
-            "offer_ids": [row[1] for row in rows],
-            "outlet_ids": [row[2] for row in rows],
-            "quantities": [row[3] for row in rows],
+            "reservation_ids": arrays.literal([row[0] for row in rows]),
+            "offer_ids": arrays.literal([row[1] for row in rows]),
+            "outlet_ids": arrays.literal([row[2] for row in rows]),
+            "quantities": arrays.literal([row[3] for row in rows]),
         },
     )
 
