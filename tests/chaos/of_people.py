@@ -17,7 +17,7 @@ SEATED = f"""
     SELECT trip_id, trip_seats.driver_id, seated_at FROM trip_seats JOIN trips USING (trip_id)
     JOIN zones ON zones.zone_id = ANY(trips.zone_ids)
     {SAID.format(person="trip_seats.driver_id", moment="seated_at - interval '60 seconds'")}
-    WHERE NOT trips.is_degraded
+    WHERE NOT trip_seats.is_degraded
       AND EXISTS (SELECT FROM crew_history WHERE person_id = trip_seats.driver_id
                   AND said_from <= seated_at - interval '60 seconds')
       AND {UNCLEARED.format(moment="seated_at")}

@@ -368,11 +368,9 @@ async def test_i8_looks_at_each_class_of_zone_and_until_when(
     said_from = NOW - timedelta(hours=1)
     await plant(dispatch, "crew_history", person_id=person, sequence=1, said_from=said_from, **said)
     for is_degraded in (False, True):
-        trip = uuid4()
-        await plant(
-            dispatch, "trips", trip_id=trip, zone_ids=zone_ids, status="planned", is_degraded=is_degraded
-        )
-        await plant(dispatch, "trip_seats", trip_id=trip, driver_id=person, seated_at=NOW)
+        seat = {"driver_id": person, "seated_at": NOW, "is_degraded": is_degraded}
+        await plant(dispatch, "trips", trip_id=(trip := uuid4()), zone_ids=zone_ids, status="planned")
+        await plant(dispatch, "trip_seats", trip_id=trip, **seat)
     assert len(await of_people.find_uncleared(books)) == is_found
 
 

@@ -40,6 +40,7 @@ AGE = (
     "UPDATE crew SET sealed_until = sealed_until - interval '120 seconds'",
 )
 HEARD_WITHIN = 60.0
+SEATS = text("SELECT driver_id, is_degraded FROM trip_seats")
 
 
 async def say(bus: Bus, *events: Event, sequence: int = 1) -> None:
@@ -142,5 +143,8 @@ async def test_while_no_word_comes_the_last_one_counts_and_is_marked_and_the_nex
                 assert not await let_drive(town, trip_id, first)
             assert not worker.has_died()
     print(f"heard {took:.1f} s after it went on")  # noqa: T201 - pytest -rP
+    async with service_sessions() as session:
+        seats = (await session.execute(SEATS)).all()
+    assert {marked for driver, marked in seats if driver == gone} == {True}
     async with books.opened({"dispatch": service_url}) as opened:
         assert await of_people.find_uncleared(opened) == []

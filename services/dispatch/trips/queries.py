@@ -177,7 +177,7 @@ async def seat(session: AsyncSession, drivers: Mapping[UUID, UUID], *, is_degrad
     given = {"trip_ids": list(drivers), "driver_ids": list(drivers.values()), "is_degraded": is_degraded}
     await session.execute(SEAT, given)
     await seats.end(session, drivers)
-    await seats.begin(session, drivers)
+    await seats.begin(session, drivers, is_degraded=is_degraded)
     await session.execute(HOLD, {"trip_ids": list(drivers)})
 
 

@@ -14,11 +14,12 @@ END = text("""
     WHERE left_at IS NULL AND trip_id = ANY(CAST(:trip_ids AS uuid[]))
 """)
 BEGIN = text("""
-    INSERT INTO trip_seats (trip_id, driver_id, seated_at)
-    SELECT trip_id, driver_id, now()
+    INSERT INTO trip_seats (trip_id, driver_id, seated_at, is_degraded)
+    SELECT trip_id, driver_id, now(), :is_degraded
     FROM unnest(CAST(:trip_ids AS uuid[]), CAST(:driver_ids AS uuid[])) AS row (trip_id, driver_id)
     ORDER BY trip_id
-    ON CONFLICT (trip_id, driver_id, seated_at) DO UPDATE SET left_at = NULL
+    ON CONFLICT (trip_id, driver_id, seated_at) DO UPDATE
+    SET left_at = NULL, is_degraded = excluded.is_degraded
 """)
 FIND_OF_LOADS = text("""
     SELECT load_id, driver_id, seated_at, left_at FROM trip_loads JOIN trip_seats USING (trip_id)
@@ -31,9 +32,10 @@ async def end(session: AsyncSession, trip_ids: Iterable[UUID]) -> None:
     await session.execute(END, {"trip_ids": sorted(set(trip_ids))})
 
 
-async def begin(session: AsyncSession, drivers: Mapping[UUID, UUID]) -> None:
-    """Write who is to drive trips from now on."""
-    await session.execute(BEGIN, {"trip_ids": list(drivers), "driver_ids": list(drivers.values())})
+async def begin(session: AsyncSession, drivers: Mapping[UUID, UUID], *, is_degraded: bool) -> None:
+    """Write who is to drive trips from now on, and whether that was decided on old knowledge."""
+    given = {"trip_ids": list(drivers), "driver_ids": list(drivers.values()), "is_degraded": is_degraded}
+    await session.execute(BEGIN, given)
 
 
 async def find_of_loads(session: AsyncSession, load_ids: Iterable[UUID]) -> dict[UUID, list[Spell]]:

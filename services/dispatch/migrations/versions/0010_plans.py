@@ -107,6 +107,7 @@ STATEMENTS: tuple[str, ...] = (
         driver_id uuid NOT NULL,
         seated_at timestamptz NOT NULL,
         left_at timestamptz,
+        is_degraded boolean NOT NULL DEFAULT false,
         PRIMARY KEY (trip_id, driver_id, seated_at),
         CHECK (seated_at <= left_at)
     )
