@@ -37,10 +37,12 @@ class Generator:
         self.statuses: Counter[int] = Counter()
         self.answered: list[tuple[float, float]] = []
         self.bodies: list[bytes] = []
+        self.asked_at: list[float] = []
         self.idle: deque[Connection] = deque()
         self.due: deque[float] = deque()
         self.rate: float | None = plan.get("rate")
         self.begun = time.perf_counter()
+        self.wall = time.time() - self.begun
         self.ends = self.begun + plan["warm_up"] + plan["seconds"]
         self.open = 0
         self.closed = asyncio.Event()
@@ -107,6 +109,7 @@ class Connection(asyncio.Protocol):
         self.generator.answered.append((now, now - self.since))
         if status == 202:
             self.generator.bodies.append(self.buffer[end + 4 :])
+            self.generator.asked_at.append(self.since)
         self.buffer = b""
         self.generator.free(self)
 
@@ -138,6 +141,7 @@ async def drive(plan: dict[str, Any]) -> dict[str, Any]:
         "p99_ms": took[int(len(took) * 0.99)] * 1000,
         "statuses": {str(status): times for status, times in generator.statuses.items()},
         "cpu_share": (cpu.user + cpu.system) / (time.perf_counter() - generator.begun),
+        "asked_at": [at + generator.wall for at in generator.asked_at if plan["journal"]],
         "accepted": [json.loads(body)["order_id"] for body in generator.bodies if plan["journal"]],
     }
 

@@ -85,3 +85,27 @@ def compare(  # noqa: PLR0913 - the columns of a row
         rounds=[{ours: a, reference: b} for a, b in zip(own, other, strict=True)],
         notes=notes or {},
     )
+
+
+def against(  # noqa: PLR0913 - the columns of a row
+    name: str,
+    what: str,
+    values: Sequence[float],
+    *,
+    unit: str,
+    target: float,
+    notes: Mapping[str, Any] | None = None,
+) -> Row:
+    """Return the row of a figure that must not pass a limit of its own: the limit is its reference."""
+    return Row(
+        id=name,
+        what=what,
+        ours=Spread.of(values),
+        reference=Spread.of([target]),
+        unit=unit,
+        ratio=Spread.of([value / target for value in values]),
+        target=1.0,
+        bound="at_most",
+        rounds=[{"ours": value} for value in values],
+        notes=notes or {},
+    )

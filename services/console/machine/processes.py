@@ -128,7 +128,7 @@ def mark(folder: Path) -> None:
 
 def end_leftovers(folder: Path) -> int:
     """End what a killed run of this folder has left behind, and return how many processes that were."""
-    left = [process for process in psutil.process_iter() if _belongs(process, folder)]
+    left = [process for process in psutil.process_iter() if belongs(process, folder)]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -140,7 +140,8 @@ def end_leftovers(folder: Path) -> int:
     return len(left)
 
 
-def _belongs(process: psutil.Process, folder: Path) -> bool:
+def belongs(process: psutil.Process, folder: Path) -> bool:
+    """Say whether a process was started by the run of this folder, the one who asks apart."""
     try:
         return process.pid != os.getpid() and process.environ().get(MARK) == str(folder)
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
