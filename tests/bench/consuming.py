@@ -14,7 +14,7 @@ from tests.bench.rows import Incorrect, Row, compare
 from tests.bench.stage import Stage
 
 TOPIC: Final = "parcels"
-EVENTS: Final = 40_000
+EVENTS: Final = 30_000
 SETTLES_WITHIN: Final = 60.0
 HEARD: Final = "SELECT count(*) FROM heard WHERE consumer = $1"
 LIST: Final = "SELECT key, sequence FROM heard WHERE consumer = $1 ORDER BY at, sequence"
