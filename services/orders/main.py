@@ -20,4 +20,5 @@ def create_app(settings: OrdersSettings) -> FastAPI:
         routers=[*register.ROUTERS, zones.router, intake.router, groups.router, *needs.ROUTERS],
         background=[gathering.running, following.running],
         words=["services.contracts", "services.orders"],
+        hot=[intake.place_order],
     )

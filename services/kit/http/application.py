@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.kit import database
 from services.kit import words as sentences
 from services.kit.errors import Unavailable
-from services.kit.http import idempotency, problems, streams
+from services.kit.http import idempotency, lean, problems, streams
 from services.kit.http.listening import Listening
 from services.kit.http.requests import StrictRoute
 from services.kit.http.timing import InTime
@@ -33,18 +33,19 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create(
+def create(  # noqa: PLR0913 - what services differ in
     settings: ServiceSettings,
     *,
     title: str,
     routers: Sequence[APIRouter],
     background: Sequence[Background] = (),
     words: Sequence[str] = (),
+    hot: Collection[lean.Endpoint] = (),
 ) -> FastAPI:
     """Return a service's application; nothing connects before its first request or its lifespan.
 
-    `background` are what runs beside the requests of one process (a group commit, a waiting room);
-    `words` are the packages whose `words.yaml` has a sentence for each code that the service answers.
+    `background` are what runs beside the requests of one process; `words` are the packages whose
+    `words.yaml` has a sentence for each code it answers; `hot` endpoints are reached the short way.
     """
     engine = database.create_engine(settings.database_url, pool_size=settings.pool_size)
     app = FastAPI(
@@ -60,19 +61,21 @@ def create(
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
     app.state.sessions = database.create_sessions(engine)
-    app.state.tokens = TokenReader(
-        settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience
-    )
+    app.state.tokens = _tokens_of(settings)
     app.state.addresses = _addresses_of(routers)
+    app.add_middleware(lean.ShortWay, ways=lean.ways_to(hot, routers))
     app.add_middleware(InTime)
     problems.handle_all(app)
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
     app.add_middleware(Listening, body_bytes=settings.body_bytes, words=sentences.load(*words))
-    app.include_router(_health())
-    for router in routers:
+    for router in (_health(), *routers):
         app.include_router(router)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
+
+
+def _tokens_of(settings: ServiceSettings) -> TokenReader:
+    return TokenReader(settings.token_keys, issuer=settings.token_issuer, audience=settings.token_audience)
 
 
 def _addresses_of(routers: Sequence[APIRouter]) -> Sequence[tuple[re.Pattern[str], set[str] | None]]:

@@ -144,7 +144,7 @@ async def identify(
             faults=[Fault("/header/idempotency-key", "kit.idempotency_key_missing")],
         )
     digest = sha256(await request.body()).digest()
-    return Identity(caller.subject, f"{request.method} {request.url.path}", idempotency_key, digest)
+    return Identity(caller.subject, f"{request.method} {request.scope['path']}", idempotency_key, digest)
 
 
 Identified = Annotated[Identity, Depends(identify)]

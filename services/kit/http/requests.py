@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Coroutine
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -49,13 +49,7 @@ def read_json(body: bytes) -> Any:
     try:
         # UTF-8 alone (RFC 8259): the library would guess UTF-16 too, and let half a character pass.
         document = body.decode()
-        value = json.loads(
-            document,
-            object_pairs_hook=_read_object,
-            parse_constant=_refuse_constant,
-            parse_int=_read_integer,
-            parse_float=_read_fraction,
-        )
+        value = _DECODER.decode(document)
     except (ValueError, RecursionError) as error:
         raise Unreadable("kit.unreadable", "The body is no JSON document") from error
     if "\\u" in document and not _is_writable(value):
@@ -110,3 +104,12 @@ def _is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+# Made once: `json.loads` makes one for each document.
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_read_object,
+    parse_constant=_refuse_constant,
+    parse_int=_read_integer,
+    parse_float=_read_fraction,
+)
