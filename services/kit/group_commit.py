@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,8 +21,12 @@ Outcome = TypeVar("Outcome")
 # Gets a session and the items; returns an outcome, or the error to raise, for each in their order.
 Write = Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Outcome | Exception]]]
 
-LARGEST_BATCH = 64
+LARGEST_BATCH = 128
 WRITERS = 2
+# After so long a batch waits for a lock, and the next one begins beside it.
+HELD_UP_AFTER = 0.1
+# Through the loop, until what has reached the process is read, understood and queued.
+PASSES = 3
 # What waits longer than the service's own limit is better refused at once (promises.md P8).
 LONGEST_QUEUE = 2048
 LONGEST_WAIT = 3.0
@@ -39,12 +43,15 @@ class Waiting(Generic[Item, Outcome]):
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """Gathers without a timer: while one batch commits, the next one collects."""
+    """Gathers without a delay: while one batch commits, the next one collects."""
 
     def __init__(self, sessions: Sessions, write: Write[Item, Outcome]) -> None:
         self._sessions = sessions
         self._write = write
         self._queue: asyncio.Queue[Waiting[Item, Outcome]] = asyncio.Queue(LONGEST_QUEUE)
+        self._gathering = asyncio.Lock()
+        self._unhindered = asyncio.Event()
+        self._unhindered.set()
 
     async def submit(self, item: Item) -> Outcome:
         """Return the item's outcome once its batch has committed; raise its refusal, or the failure."""
@@ -70,14 +77,27 @@ class GroupCommit(Generic[Item, Outcome]):
 
     async def _keep_writing(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < LARGEST_BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            async with self._gathering:
+                batch = await self._gather()
+            self._unhindered.clear()
             try:
                 await self._commit(batch)
             finally:
+                self._unhindered.set()
                 for _ in batch:
                     self._queue.task_done()
+
+    async def _gather(self) -> Sequence[Waiting[Item, Outcome]]:
+        """Take what has queued once the batch before is written, or held up: two at once would be small."""
+        batch = [await self._queue.get()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HELD_UP_AFTER):
+                await self._unhindered.wait()
+        for _ in range(PASSES):
+            await asyncio.sleep(0)
+        while len(batch) < LARGEST_BATCH and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        return batch
 
     async def _commit(self, queued: Sequence[Waiting[Item, Outcome]]) -> None:
         batch = _refuse_stale(queued)

@@ -162,9 +162,9 @@ class Admission:
 def admit(wanted: Sequence[NewOrder], facts: Facts) -> Admission:
     """Decide a batch in the order given: an accepted order leaves less for those after it."""
     quotas, slots, groups = dict(facts.quotas), dict(facts.slots), dict(facts.groups)
+    left = replace(facts, quotas=quotas, slots=slots, groups=groups)
     outcomes: list[Accepted | Rejected] = []
     for order in wanted:
-        left = replace(facts, quotas=quotas, slots=slots, groups=groups)
         outcome = _judge(order, left)
         outcomes.append(outcome)
         if isinstance(outcome, Rejected):
