@@ -23,7 +23,7 @@ chaos: $(VENV)/dev.stamp ## a town under load, its processes killed, then judged
 	@$(BIN)/python -m tests.chaos
 
 promises: $(VENV)/dev.stamp ## the promises at the sizes they name, far more than `make test` takes
-	@PROMISES=full $(BIN)/pytest tests/promises tests/kit/test_idempotency.py \
+	@PROMISES=full $(BIN)/pytest tests/promises \
 		tests/dispatch/test_suspended_while_assigned.py tests/dispatch/test_relay_shuffled.py $(PYTEST_ARGS)
 
 mutants: $(VENV)/dev.stamp ## seed each defect into a copy and show the test that turns red (NAMES=)

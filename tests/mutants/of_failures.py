@@ -24,9 +24,9 @@ MUTANTS = (
         promise="P4",
         file="services/kit/consumer_loop.py",
         old="    while silent < LOOKS:\n        await asyncio.sleep(stuck_after / LOOKS)\n",
-        new="    clock = asyncio.get_running_loop().time\n"
-        "    began = clock()\n"
-        "    while silent < LOOKS and clock() < began + 10 * stuck_after:\n"
+        new="    loop = asyncio.get_running_loop()\n"
+        "    began = loop.time()\n"
+        "    while silent < LOOKS and loop.time() < began + 10 * stuck_after:\n"
         "        await asyncio.sleep(stuck_after / LOOKS)\n",
         tests=("tests/kit/test_consumer_loop.py::test_who_was_frozen_is_not_stuck",),
     ),
