@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import consuming, intake, relaying, report, stage, stock
+from tests.bench import consuming, intake, journey, relaying, report, resting, stage, stock
 from tests.bench.rows import Incorrect, Row
 from tests.bench.stage import Stage
 
@@ -16,8 +16,11 @@ Measure = Callable[[Stage], Sequence[Row]]
 ROWS: Mapping[str, Measure] = {
     "B1": intake.measure,
     "B3": stock.measure,
+    "B4": journey.measure,
     "B5": relaying.measure,
     "B6": consuming.measure,
+    "B13": resting.measure_memory,
+    "B14": resting.measure_start,
 }
 console = Console(width=170)
 
