@@ -29,6 +29,6 @@ async def client(orders_url: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCl
 @pytest.fixture
 async def service_sessions(orders_url: str) -> AsyncIterator[Sessions]:
     """Sessions with real commits on the database that `client` writes to."""
-    engine = database.create_engine(orders_url, pool_size=5)
+    engine = database.create_engine(orders_url, pool_size=10)
     yield database.create_sessions(engine)
     await engine.dispose()
