@@ -15,6 +15,7 @@ from tests.bench.stage import Stage
 Measure = Callable[[Stage], Sequence[Row]]
 ROWS: Mapping[str, Measure] = {
     "B1": intake.measure,
+    "B2": intake.measure_through,
     "B3": stock.measure,
     "B4": journey.measure,
     "B5": relaying.measure,

@@ -1,6 +1,7 @@
-"""B1: an order accepted durably, straight at the service, beside the framework's ceiling and an ORM."""
+"""B1, B2: an order accepted durably, beside the framework's ceiling and an ORM; and through the gateway."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from services.kit.ids import new_id
@@ -10,6 +11,7 @@ from tests.bench.stage import Stage
 from tests.bench.town import Town
 
 FEW, MANY = 32, 256
+THROUGH = " through the gateway"
 WARM_UP = 0.7
 Found = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ class Contest:
             "connections": connections,
             "seconds": self.up.seconds,
             "warm_up": WARM_UP,
-            "journal": who == "ours",
+            "journal": who.startswith("ours"),
             **self.requests,
             **given,
         }
@@ -52,6 +54,11 @@ class Contest:
         """Raise `Incorrect` where an accepted order is lost or doubled in any of its places."""
         if faults := town.find_faults(self.town, self.accepted):
             raise Incorrect("; ".join(faults))
+
+    def open_gateways(self) -> None:
+        """Put a gateway of its own before ours and before the no-op, the configuration being the same."""
+        for who in ("ours", "no-op"):
+            self.ports[who + THROUGH] = self.up.open_gateway("orders", self.ports[who])
 
 
 def measure(up: Stage) -> Sequence[Row]:
@@ -71,6 +78,43 @@ def measure(up: Stage) -> Sequence[Row]:
         _row(rounds, "B1b", "no-op", MANY, 0.6),
         _row(rounds, "B1c", "ORM", FEW, 8),
         _row(rounds, "B1d", "ORM", MANY, 8),
+    ]
+
+
+def measure_through(up: Stage) -> Sequence[Row]:
+    contest = Contest(up)
+    contest.open_gateways()
+    rounds = []
+    for _ in range(up.rounds):
+        found = {who: contest.drive(who, connections=MANY) for who in ("ours", "ours" + THROUGH)}
+        rate = found["ours" + THROUGH]["per_second"] / 2
+        for who in ("ours", "no-op"):
+            found[f"{who} at half"] = contest.drive(who + THROUGH, connections=MANY, rate=rate)
+        rounds.append(found)
+        contest.check()
+    return [
+        compare(
+            "B2a",
+            f"POST /v1/orders through Envoy beside straight at the service, {MANY} connections",
+            rounds,
+            ours="ours" + THROUGH,
+            reference="ours",
+            of=lambda found: float(found["per_second"]),
+            unit="orders/s",
+            target=0.85,
+        ),
+        compare(
+            "B2b",
+            "its p99 at half of that load, beside the no-op's through the same Envoy",
+            rounds,
+            ours="ours at half",
+            reference="no-op at half",
+            of=lambda found: float(found["p99_ms"]),
+            unit="ms",
+            target=3,
+            bound="at_most",
+            notes={"orders/s asked for": median(found["ours at half"]["per_second"] for found in rounds)},
+        ),
     ]
 
 

@@ -20,9 +20,10 @@ from typing import Any
 import asyncpg
 import psutil
 
+from services.console.gateway import config, table
 from services.console.machine import processes
 from services.console.machine.processes import Child
-from services.console.parts import kafka, postgres
+from services.console.parts import envoy, kafka, postgres
 from services.console.parts.ports import free_port
 from services.kit.bus import choose
 from services.kit.ids import new_id
@@ -86,6 +87,25 @@ class Stage:
         command = [sys.executable, "-m", "services.console", "work", service]
         ready = f":{settings['BATON_METRICS_PORT']}/readyz"
         return self._start(f"{service}-work", command, settings, ready)
+
+    def open_gateway(self, service: str, port: int) -> int:
+        """Start an Envoy as production does, before a service that answers on a port; return its own port."""
+        described = table.load()
+        listen = free_port()
+        made = config.render(
+            described,
+            listen=("127.0.0.1", listen),
+            admin_port=free_port(),
+            upstreams=dict.fromkeys({route.service for route in described.routes}, ("127.0.0.1", 9))
+            | {service: ("127.0.0.1", port)},
+            keys=serving.public_keys(),
+            issuer="baton",
+            audience="baton",
+        )
+        folder = self.folder / f"gateway-{listen}"
+        folder.mkdir()
+        self.stack.enter_context(envoy.running(made, folder))
+        return listen
 
     def stop(self, child: Child) -> None:
         processes.stop_all([child])
