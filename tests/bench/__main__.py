@@ -1,5 +1,6 @@
 """`python -m tests.bench [rows…]`: measure, check, print; ends with 1 where something was incorrect."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ def main(
     if write_table:
         report.write_table()
         return
+    # Whoever ends a run ends what it has started, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wrong: list[str] = []
     with stage.running(rounds=rounds, seconds=seconds) as up:
         for name in rows or ROWS:
