@@ -1,7 +1,10 @@
 """Structured logs: one JSON object a line, a constant `noun.participle` and its facts as keywords."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import structlog
@@ -18,7 +21,7 @@ def configure(*, service: str, process: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _add_correlation,
             # Names and places of an error, never its message: that may repeat what a resident wrote.
-            structlog.processors.JSONRenderer(serializer=orjson.dumps, option=orjson.OPT_SORT_KEYS),
+            structlog.processors.JSONRenderer(serializer=_write),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
@@ -34,3 +37,11 @@ def _add_correlation(
     if bound := correlation.bound():
         event.setdefault("correlation_id", bound)
     return event
+
+
+def _write(event: structlog.typing.EventDict, *, default: Callable[[Any], Any]) -> bytes:
+    try:
+        return orjson.dumps(event, default, orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # An endless number, half a character: whatever it is, its line is written.
+        return json.dumps(event, default=default, sort_keys=True).encode()
