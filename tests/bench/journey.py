@@ -204,6 +204,7 @@ async def _measure(up: Stage, planted: Town, catalog: str, port: int) -> Sequenc
         await contest.pass_over()
         knee, ramp = await _find_knee(contest)
         rounds, turned_away = [], 0
+        slow = max(stage.pace() for _ in range(3))
         for _ in range(up.rounds):
             rounds.append(await contest.drive(knee / 2, up.seconds))
             turned_away += contest.turned_away
@@ -211,7 +212,9 @@ async def _measure(up: Stage, planted: Town, catalog: str, port: int) -> Sequenc
     finally:
         for topic in (orders, answers):
             await topic.stop()
-    return _rows(rounds, knee, {"the last orders of a ramp": ramp, "turned away": turned_away})
+    return _rows(
+        rounds, knee, {"the last orders of a ramp": ramp, "turned away": turned_away, stage.PACE: slow}
+    )
 
 
 async def _find_knee(contest: Contest) -> tuple[int, str]:

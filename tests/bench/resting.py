@@ -17,6 +17,7 @@ from services.console.machine import processes
 from services.console.machine.databases import SERVICES
 from services.console.parts.ports import free_port
 from services.kit.ids import new_id
+from tests.bench import stage
 from tests.bench.rows import Incorrect, Row, against
 from tests.bench.stage import Stage
 
@@ -124,7 +125,9 @@ def measure_start(up: Stage) -> Sequence[Row]:
         with _town(folder) as town:
             ready.append(town.ready_after)
             accepted.append(town.order())
-    notes = {"the first one of all, which makes everything": first} if first else {}
+    notes = {stage.PACE: stage.pace()}
+    if first:
+        notes["the first one of all, which makes everything"] = first
     return [
         against("B14a", "`make run` warm, until it is ready", ready, unit="s", target=8, notes=notes),
         against("B14b", "`make run` warm, until the first order is accepted", accepted, unit="s", target=8),
