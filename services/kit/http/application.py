@@ -56,7 +56,6 @@ def create(  # noqa: PLR0913 - what services differ in
         redoc_url=None,
         # The gateway shows it at /v1/openapi/<service>.json, in development only.
         openapi_url="/openapi.json",
-        responses=REFUSALS,
     )
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
@@ -69,7 +68,8 @@ def create(  # noqa: PLR0913 - what services differ in
     app.add_exception_handler(idempotency.Replayed, idempotency.on_replayed)
     app.add_middleware(Listening, body_bytes=settings.body_bytes, words=sentences.load(*words))
     for router in (_health(), *routers):
-        app.include_router(router)
+        # As they are: included, each would be declared anew for this application at its first request.
+        app.router.routes.extend(router.routes)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
@@ -101,7 +101,9 @@ def _lifespan_of(engine: AsyncEngine, background: Sequence[Background]) -> Backg
 
 def make_router(prefix: str) -> APIRouter:
     """Return a noun's router under `/v1`, its bodies read strictly."""
-    return APIRouter(prefix=f"/v1{prefix}", route_class=StrictRoute, tags=[prefix.strip("/")])
+    return APIRouter(
+        prefix=f"/v1{prefix}", route_class=StrictRoute, tags=[prefix.strip("/")], responses=REFUSALS
+    )
 
 
 def document(app: FastAPI) -> dict[str, Any]:
