@@ -12,6 +12,7 @@ from services.kit.bus import choose
 from tests.bench import parcels, wires
 from tests.bench.rows import Incorrect, Row, compare
 from tests.bench.stage import Stage
+from tests.builders import record_of
 
 TOPIC: Final = "parcels"
 EVENTS: Final = 30_000
@@ -77,7 +78,7 @@ async def contend(up: Stage, url: str) -> list[dict[str, Found]]:
     await connection.execute(parcels.TABLE)
     await connection.close()
     events = parcels.make(TOPIC, EVENTS)
-    await wires.send(up.broker, [wires.record_of(event, sequence=sequence) for event, sequence in events])
+    await wires.send(up.broker, [record_of(event, sequence=sequence) for event, sequence in events])
     sent = [(event.key, sequence) for event, sequence in events]
     await hear(up, up.rounds)
     return [

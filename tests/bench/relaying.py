@@ -16,6 +16,7 @@ from tests.bench import parcels, wires
 from tests.bench.rows import Incorrect, Row, compare
 from tests.bench.stage import Stage
 from tests.bench.wires import Topic
+from tests.builders import record_of
 
 EVENTS: Final = 20_000
 AT_ONCE: Final = 500
@@ -53,7 +54,7 @@ class Contest:
 
     async def send(self) -> Found:
         events: list[tuple[Event, int]] = parcels.make("bare", EVENTS)
-        records = [wires.record_of(event, sequence=sequence) for event, sequence in events]
+        records = [record_of(event, sequence=sequence) for event, sequence in events]
         begun = time.perf_counter()
         await wires.send_by(self.producer, records)
         return {"per_second": EVENTS / (time.perf_counter() - begun)}

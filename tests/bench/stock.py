@@ -24,6 +24,7 @@ from tests.bench import stage, wires
 from tests.bench.rows import Incorrect, Row, compare
 from tests.bench.stage import Stage
 from tests.bench.wires import Topic
+from tests.builders import record_of
 from tests.catalog import goods
 
 CLIENTS = 64
@@ -121,7 +122,7 @@ class Contest:
     async def drive(self, shop: Shop, orders: Sequence[OrderPlaced]) -> Found:
         """Lay orders ready on the bus while the worker stands still; take the time until all are answered."""
         await shop.stock_up(self.url)
-        records = [wires.record_of(order) for order in orders]
+        records = [record_of(order) for order in orders]
         self.asked += [order.order_id for order in orders]
         before = await self.topic.count()
         with stage.standing_still(self.worker):

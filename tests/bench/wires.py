@@ -2,31 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from services.kit.bus.records import Record, make_headers
-from services.kit.event import Event
-from services.kit.ids import new_id
+from services.kit.bus.records import Record
 from services.kit.outbox import PARTITIONS
 from tests.bench.rows import Incorrect
 
 FETCH = 500
 BATCH_BYTES = 256 * 1024
-
-
-def record_of(event: Event, *, sequence: int = 1) -> Record:
-    """Return an event as its producer's relay sends it."""
-    headers = make_headers(
-        event_id=new_id(),
-        name=event.name,
-        sequence=sequence,
-        recorded_at=datetime.now(UTC),
-        correlation_id=str(new_id()),
-    )
-    return Record(topic=event.topic, key=event.key, value=event.model_dump_json().encode(), headers=headers)
 
 
 async def send(broker: str, records: Sequence[Record]) -> None:

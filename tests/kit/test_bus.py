@@ -117,10 +117,13 @@ async def test_a_record_that_is_none_of_ours_holds_up_nobody(bus: Bus, topic: st
 
 async def test_a_large_batch_crosses_whole_and_in_order(bus: Bus, topic: str) -> None:
     records = [make_record(topic, f"k{place % 7}", place, value=b"x" * 2000) for place in range(1, 3001)]
+    # More in one record than a batch of records has.
+    records[1500] = make_record(topic, f"k{1501 % 7}", 1501, value=b"x" * 300_000)
     async with bus.sending() as sender:
         await sender.send(records)
     async with bus.receiving(group=some_group(), topics=[topic]) as receiver:
         got = await fetch_all(receiver, 3000)
+    assert max(len(each.value) for each in got) == 300_000
     for key in range(7):
         assert sequences_of(got, f"k{key}") == [n for n in range(1, 3001) if n % 7 == key]
 

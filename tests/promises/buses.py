@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import asyncpg
@@ -10,9 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.kit.bus.choose import bus_from
-from services.kit.bus.records import Received, Record, make_headers
-from services.kit.event import Event
-from services.kit.ids import new_id
+from services.kit.bus.records import Received
 from services.kit.outbox import PARTITIONS
 
 
@@ -128,18 +125,6 @@ class KafkaTopic:
                     await asyncio.sleep(0.1)
         finally:
             await admin.close()
-
-
-def record_of(event: Event, *, sequence: int = 1) -> Record:
-    """What a service says, as its relay sends it."""
-    headers = make_headers(
-        event_id=new_id(),
-        name=event.name,
-        sequence=sequence,
-        recorded_at=datetime.now(UTC),
-        correlation_id="c",
-    )
-    return Record(event.topic, event.key, event.model_dump_json().encode(), headers)
 
 
 async def read_all(topic: Topic) -> list[Received]:

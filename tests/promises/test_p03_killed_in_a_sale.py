@@ -17,11 +17,11 @@ from services.kit.bus.transport import Bus
 from services.kit.database import Sessions
 from services.kit.event import Event
 from tests import databases
+from tests.builders import record_of
 from tests.catalog import goods
 from tests.catalog.goods import make_placed, wanted
 from tests.catalog.test_stock_races import make_town, read_statuses
 from tests.promises.bells import IS_FULL
-from tests.promises.buses import record_of
 from tests.promises.killing import CONSUMING, beside, killed
 from tests.promises.parts import part_of
 

@@ -23,10 +23,10 @@ from services.orders.main import create_app
 from services.orders.settings import OrdersSettings
 from services.orders.timers import TIMERS
 from tests import databases
+from tests.builders import record_of
 from tests.orders.ground import Ground, open_ground, reserved
 from tests.promises.bell_worker import rung_on
 from tests.promises.bells import IS_FULL
-from tests.promises.buses import record_of
 from tests.promises.stalling import Proxy, proxy_to
 from tests.serving import client_of, make_settings
 

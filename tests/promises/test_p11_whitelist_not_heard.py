@@ -19,13 +19,13 @@ from services.kit.event import Event
 from services.kit.ids import new_id
 from services.whitelist.clearance.heartbeat import words_of_partitions
 from tests import databases
+from tests.builders import record_of
 from tests.chaos import books, of_people
 from tests.dispatch.builders import make_cleared, make_suspended, tell
 from tests.dispatch.conftest import client, service_sessions, service_url
 from tests.dispatch.test_trips import assign, codes, read_trip
 from tests.dispatch.towns import Town, make_town
 from tests.promises.bells import IS_FULL
-from tests.promises.buses import record_of
 from tests.promises.killing import beside
 from tests.promises.parts import part_of
 from tests.serving import headers

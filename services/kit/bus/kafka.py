@@ -74,7 +74,9 @@ class KafkaSender:
                 if not _append(batch, record):
                     yield place, batch
                     batch = self._producer.create_batch()
-                    _append(batch, record)
+                    # An empty one takes any record; one that went into none must not be thought sent.
+                    if not _append(batch, record):
+                        raise BusUnavailable("Kafka: a record that goes into no batch")
             yield place, batch
 
 
